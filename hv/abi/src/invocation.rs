@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Invocations: what can be asked of an object by [`crate::syscall::Syscall::Call`].
+//!
+//! The label of the message is the invocation; `w0`, `w1`, ... are its words; words 4 and up travel in the IPC
+//! buffer. *cptr* is a slot in the caller's CSpace. Besides the errors named, every invocation can return
+//! [`InvalidCapability`](crate::error::Error::InvalidCapability) and
+//! [`MissingRights`](crate::error::Error::MissingRights). `docs/abi.md` is generated from this file.
+
+macro_rules! invocations {
+    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal,)+) => {
+        /// Labels of invocations.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum Invocation {
+            $($(#[doc = $doc])+ $name = $number,)+
+        }
+
+        impl Invocation {
+            /// All invocations.
+            pub const ALL: &'static [Invocation] = &[$(Invocation::$name,)+];
+
+            /// The invocation with this label, if there is one.
+            #[must_use]
+            pub const fn from_label(label: u32) -> Option<Self> {
+                match label {
+                    $($number => Some(Invocation::$name),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+invocations! {
+    /// Make objects. MANAGE. In: w0 = type | size bits << 8 | count << 16 (count 1 to 256), w1 = cptr of the CNode
+    /// that receives the capabilities, w2 = index of the first slot. The memory is cleared first, in bounded steps.
+    /// Errors: InvalidArgument, OutOfRange, SlotOccupied, NotEnoughMemory, TooDeep, Unsupported (Vcpu, GuestSpace
+    /// without SVM and nested paging).
+    UntypedRetype = 0x10,
+    /// Describe. Out: w0 = physical address, w1 = size bits, w2 = bytes not yet used.
+    UntypedDescribe = 0x11,
+
+    /// Derive a capability from one of the caller's. In: w0 = source cptr, w1 = index of the destination, w2 =
+    /// rights to keep, w3 = badge (0 keeps the source's; Endpoint and Notification only, and only where the source has
+    /// none). MANAGE on the CNode. Errors: OutOfRange, SlotOccupied, InvalidArgument, TooDeep.
+    CNodeMint = 0x20,
+    /// Move a capability of the caller's. In: w0 = source cptr, w1 = index of the destination. MANAGE.
+    /// Errors: OutOfRange, SlotOccupied.
+    CNodeMove = 0x21,
+    /// Empty a slot. In: w0 = index. MANAGE. The object dies with its last capability. An empty slot is no error.
+    /// Errors: OutOfRange, Busy (untyped memory with objects in it, a vCPU that runs).
+    CNodeDelete = 0x22,
+    /// Delete everything derived from the capability in a slot. In: w0 = index. MANAGE. Errors: OutOfRange.
+    CNodeRevoke = 0x23,
+
+    /// Bind a thread to its spaces. MANAGE. In: w0 = cptr of its CNode, w1 = cptr of its HostSpace, w2 = cptr of the frame
+    /// that is its IPC buffer, w3 = cptr of the endpoint that hears of its faults (in the caller's CSpace; 0 for none).
+    /// Errors: Busy (the thread runs).
+    ThreadConfigure = 0x30,
+    /// Set registers. MANAGE. In: w0 = RIP, w1 = RSP, w2 = RDI, w3 = RSI; w4 = FS base. Errors: Busy, InvalidArgument
+    /// (an address that is not a user address).
+    ThreadWriteRegisters = 0x31,
+    /// Read registers. MANAGE. Out: w0 = RIP, w1 = RSP, w2 = RFLAGS, w3 = state (0 stopped, 1 ready or running, 2 waiting).
+    ThreadReadRegisters = 0x32,
+    /// Let a thread run. MANAGE. Errors: NotConfigured.
+    ThreadStart = 0x33,
+    /// Stop a thread, wherever it waits. MANAGE.
+    ThreadSuspend = 0x34,
+    /// Set priority and time slice. MANAGE. In: w0 = priority (0 to 255, higher runs first), w1 = time slice in TSC
+    /// ticks (0 for the default). Errors: InvalidArgument.
+    ThreadSetSchedule = 0x35,
+    /// Bind a notification whose signal ends the thread's receive and `VcpuRun`. MANAGE. In: w0 = cptr of the notification (0
+    /// unbinds). Errors: Busy (already bound to another thread).
+    ThreadBindNotification = 0x36,
+    /// Move the thread to a CPU. MANAGE. In: w0 = cptr of the Cpu (EXECUTE). Errors: Busy (it runs a vCPU now).
+    ThreadSetCpu = 0x37,
+
+    /// Map a frame. In: w0 = cptr of a HostSpace or GuestSpace (MANAGE), w1 = address, w2 = rights (READ, WRITE, EXECUTE). The
+    /// capability remembers the mapping; derive another one to map the frame twice. A GuestSpace needs GUEST and ignores w2.
+    /// Errors: Misaligned, OutOfRange, AlreadyMapped, TablesExhausted.
+    FrameMap = 0x40,
+    /// Undo the mapping of this capability. Errors: NotMapped.
+    FrameUnmap = 0x41,
+    /// Describe. Out: w0 = physical address, w1 = size bits.
+    FrameDescribe = 0x42,
+
+    /// Make the whole guest memory read-only, in constant time, and begin a new epoch of the books of written pages. SEAL.
+    /// Out: w0 = the new epoch.
+    GuestSeal = 0x50,
+    /// Let one sealed page be written. SEAL. In: w0 = guest-physical address. An unsealed page is no error.
+    /// Errors: NotMapped, TablesExhausted.
+    GuestUnseal = 0x51,
+    /// Say who is asked before a sealed page is written. SEAL. In: w0 = cptr of an endpoint (WRITE), or 0: pages are then
+    /// unsealed by the core at the first write.
+    GuestSetPager = 0x52,
+    /// Read the books of written pages. READ. In: w0 = first guest-physical address, w1 = epoch (the present one or the
+    /// one before), w2 = 1 to forget what is read. Out: w0 = address after the last page covered, w1 = whether there is
+    /// more; words 4 and up = a bit per page from the first address on. Errors: InvalidArgument, Misaligned.
+    GuestHarvest = 0x53,
+    /// Write guest memory, as a vCPU of it would: a sealed page goes to the pager first. WRITE. In: w0 = guest-physical address,
+    /// w1 = cptr of the frame that holds the bytes (READ), w2 = offset in it, w3 = number of bytes (1 to 4096, within one guest
+    /// page and one page of the frame). Errors: NotMapped, OutOfRange.
+    GuestWrite = 0x54,
+
+    /// Give a vCPU its guest memory. MANAGE. In: w0 = cptr of the GuestSpace (MANAGE). Errors: Busy.
+    VcpuConfigure = 0x60,
+    /// Map the vCPU's page ([`crate::vcpu::VcpuPage`]). MANAGE. In: w0 = cptr of a HostSpace (MANAGE), w1 = address.
+    /// Errors: Misaligned, OutOfRange, AlreadyMapped, TablesExhausted.
+    VcpuMapPage = 0x61,
+    /// Make the `VcpuRun` under way, or else the next, return with `Exit::Kicked`. WRITE.
+    VcpuKick = 0x62,
+    /// Copy groups of state ([`crate::vcpu::group`]) out of the vCPU into its page. EXECUTE. In: w0 = groups. Errors: Busy.
+    VcpuExport = 0x63,
+    /// Copy groups of state from the page into the vCPU. EXECUTE. In: w0 = groups. Errors: Busy, InvalidArgument (a value
+    /// that the processor would refuse; nothing is taken).
+    VcpuImport = 0x64,
+
+    /// Bind a line to a notification, signalled with the badge of that capability. MANAGE. In: w0 = cptr of the notification (WRITE).
+    InterruptBind = 0x70,
+    /// Say that the line may raise again. WRITE.
+    InterruptAck = 0x71,
+
+    /// Read a port. READ. In: w0 = port, w1 = bytes (1, 2 or 4). Out: w0 = value. Errors: OutOfRange, InvalidArgument.
+    PortIn = 0x80,
+    /// Write a port. WRITE. In: w0 = port, w1 = bytes, w2 = value. Errors: OutOfRange, InvalidArgument.
+    PortOut = 0x81,
+    /// Derive a capability to a part of the range. MANAGE. In: w0 = first port, w1 = last port, w2 = cptr of a CNode (MANAGE),
+    /// w3 = index. Errors: OutOfRange, SlotOccupied, TooDeep.
+    PortNarrow = 0x82,
+
+    /// Describe. Out: w0 = index, w1 = APIC id, w2 = 1 if online, w3 = TSC ticks spent idle (0 for another CPU).
+    CpuDescribe = 0x90,
+
+    /// Make the capability to an interrupt line. MANAGE. In: w0 = global system interrupt, w1 = 1 for level-triggered | 2
+    /// for active-low, w2 = cptr of a CNode (MANAGE), w3 = index. Errors: OutOfRange, SlotOccupied, Busy (made already).
+    MachineInterrupt = 0xa0,
+    /// Counters of the core. READ. In: w0 = [`crate::boot::counter`]. Out: w0 = value. Errors: InvalidArgument.
+    MachineCounter = 0xa1,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Invocation;
+
+    #[test]
+    fn labels_name_one_invocation_each() {
+        for &invocation in Invocation::ALL {
+            assert_eq!(Invocation::from_label(invocation as u32), Some(invocation));
+        }
+        assert_eq!(Invocation::from_label(0), None);
+    }
+}
