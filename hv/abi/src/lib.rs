@@ -14,6 +14,7 @@
 pub mod boot;
 pub mod error;
 pub mod fault;
+pub mod guest;
 pub mod hypercall;
 pub mod invocation;
 pub mod message;
