@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The bootable image: everything that is built for the emulated machine, collected under `target/image`.
+//!
+//! Owns which programs go into which boot module. The ISO around them is `iso`; the Linux guest's parts are
+//! `linux`; who may do what at run time is the manifest, compiled by the crate that defines it.
+
+pub mod iso;
+mod stage;
+
+use crate::bare::{self, Route};
+use crate::cpio::Archive;
+use crate::packages::{self, Kind, Package};
+use crate::paths;
+use crate::process;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Which programs are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The core and the test suite alone: quick, and independent of the services' state.
+    Suite,
+    /// The whole system.
+    Everything,
+}
+
+/// Builds what `scope` asks for; returns the ISO.
+pub fn build(scope: Scope) -> Result<PathBuf> {
+    let packages = packages::all()?;
+    let wanted: Vec<&Package> = packages.iter().filter(|package| is_wanted(package, scope)).collect();
+    compile(&wanted)?;
+    let stage = stage::Stage::open()?;
+    put_programs(&stage, &wanted, scope)?;
+    iso::make(&stage)
+}
+
+fn is_wanted(package: &Package, scope: Scope) -> bool {
+    let bare = !package.programs.is_empty() && package.target.is_none();
+    match (scope, package.kind) {
+        (_, Kind::Host) => false,
+        (_, Kind::Core) => bare && package.name == "understudy",
+        (Scope::Suite, _) => bare && (package.name == "understudy-suite" || package.kind == Kind::Guest),
+        (Scope::Everything, _) => bare,
+    }
+}
+
+fn compile(packages: &[&Package]) -> Result<()> {
+    if process::find("ld").is_none() {
+        bail!("no linker `ld`; as root: apt-get install binutils");
+    }
+    let mut command = Route::require()?.cargo("build");
+    command.arg("--release");
+    for package in packages {
+        command.args(["-p", &package.name]);
+    }
+    process::step("build", "the core, services and guests", &mut command)
+}
+
+/// Where cargo leaves a bare-metal program.
+fn program(name: &str) -> PathBuf {
+    paths::target().join(bare::TARGET).join("release").join(name)
+}
+
+fn put_programs(stage: &stage::Stage, packages: &[&Package], scope: Scope) -> Result<()> {
+    let mut services = Archive::default();
+    for package in packages {
+        for name in &package.programs {
+            let bytes = stripped(name)?;
+            match (package.kind, name.as_str()) {
+                (Kind::Core, _) => stage.put("understudy", &bytes)?,
+                (Kind::Service, "root" | "suite") => stage.put(name, &bytes)?,
+                (Kind::Service, _) => {
+                    services.file(name, 0o755, &bytes);
+                }
+                (Kind::Guest, _) => stage.put(&format!("guest/{name}"), &bytes)?,
+                (Kind::Host, _) => {}
+            }
+        }
+    }
+    if scope == Scope::Everything {
+        stage.put("services", &services.finish())?;
+    }
+    Ok(())
+}
+
+/// The program without debugging information, which stays in cargo's copy.
+fn stripped(name: &str) -> Result<Vec<u8>> {
+    let from = program(name);
+    let folder = paths::in_target("image/stripped");
+    std::fs::create_dir_all(&folder)?;
+    let to = folder.join(name);
+    if is_older(&to, &from) {
+        process::quiet(Command::new("strip").args(["--strip-debug", "-o"]).arg(&to).arg(&from))?;
+    }
+    std::fs::read(&to).with_context(|| format!("cannot read {}", paths::shown(&to)))
+}
+
+/// Whether `file` must be made again from `source`.
+pub fn is_older(file: &Path, source: &Path) -> bool {
+    let time = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
+    match (time(file), time(source)) {
+        (Some(file), Some(source)) => file < source,
+        _ => true,
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The workspace's packages by what they are: the core, services, guests, host code.
+//!
+//! A package's kind follows from its folder, so that a new service or guest needs no line here.
+
+use crate::bare;
+use crate::paths;
+use crate::process;
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What a package is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The bootable image and the crates under `hv/`.
+    Core,
+    /// A service, or a crate that services share.
+    Service,
+    /// A guest, or a crate that guests share.
+    Guest,
+    /// Runs on the developer's machine.
+    Host,
+}
+
+/// A package of the workspace.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// Its name for cargo.
+    pub name: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What it is for.
+    pub kind: Kind,
+    /// Its programs.
+    pub programs: Vec<String>,
+    /// Whether it has a library.
+    pub library: bool,
+    /// Direct dependencies inside the workspace.
+    pub depends_on: Vec<String>,
+    /// Whether plain `cargo build` on the host covers it.
+    pub default_member: bool,
+    /// `package.metadata.understudy.target` of its manifest, if any.
+    pub target: Option<String>,
+}
+
+/// All packages, in the order in which cargo names them.
+pub fn all() -> Result<Vec<Package>> {
+    let mut command = bare::host_cargo();
+    let text = process::output(command.args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Value = serde_json::from_str(&text).context("cargo metadata is not JSON")?;
+    let default_members = strings(&metadata["workspace_default_members"]);
+    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    Ok(packages.iter().map(|package| read(package, &default_members)).collect())
+}
+
+fn read(package: &Value, default_members: &[String]) -> Package {
+    let folder = PathBuf::from(package["manifest_path"].as_str().unwrap_or_default());
+    let folder = folder.parent().map(PathBuf::from).unwrap_or_default();
+    let targets = package["targets"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let of_kind = |kind: &str| {
+        let matching =
+            targets.iter().filter(|target| strings(&target["kind"]).iter().any(|found| found == kind));
+        matching.filter_map(|target| target["name"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let dependencies = package["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
+    Package {
+        name: package["name"].as_str().unwrap_or_default().to_owned(),
+        kind: kind_of(&folder),
+        programs: of_kind("bin"),
+        library: !of_kind("lib").is_empty(),
+        depends_on: dependencies
+            .iter()
+            .filter(|dependency| dependency["path"].is_string() && dependency["kind"].is_null())
+            .filter_map(|dependency| dependency["name"].as_str().map(str::to_owned))
+            .collect(),
+        default_member: package["id"]
+            .as_str()
+            .is_some_and(|id| default_members.iter().any(|member| member == id)),
+        target: package["metadata"]["understudy"]["target"].as_str().map(str::to_owned),
+        folder,
+    }
+}
+
+fn kind_of(folder: &std::path::Path) -> Kind {
+    let relative = folder.strip_prefix(paths::repo()).unwrap_or(folder);
+    match relative.iter().next().and_then(|part| part.to_str()) {
+        None | Some("hv") => Kind::Core,
+        Some("services") => Kind::Service,
+        Some("guests") => Kind::Guest,
+        Some(_) => Kind::Host,
+    }
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A machine in the emulator: its description, and the running program with its serial console.
+//!
+//! Owns QEMU's command line and the life of the child: it is ended when the value is dropped. Line patterns are
+//! waited for with a time limit; the whole console is kept in a file. What the lines mean is the caller's affair.
+
+use crate::image::iso;
+use anyhow::{Context, Result, bail};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// Exit status of QEMU after the guest wrote 0x10 to the debug exit port: the test passed.
+pub const PASSED: i32 = 33;
+
+/// OVMF as one file, from Debian's package `ovmf`.
+pub const UEFI_FIRMWARE: &str = "/usr/share/ovmf/OVMF.fd";
+
+/// What boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// Root service, services, manifest, guests.
+    Default,
+    /// The test suite as the root service.
+    Suite,
+}
+
+/// The description of a machine.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// What boots.
+    pub system: System,
+    /// The core's command line.
+    pub options: String,
+    /// Number of CPUs.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// QEMU's CPU model with its flags.
+    pub cpu: String,
+    /// Boot by UEFI instead of BIOS.
+    pub uefi: bool,
+    /// Count instructions: virtual time advances by them alone.
+    pub icount: bool,
+    /// A Unix socket that is to be the second serial line.
+    pub operator_socket: Option<PathBuf>,
+    /// More arguments for QEMU.
+    pub extra: Vec<String>,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Machine {
+            system: System::Default,
+            options: String::new(),
+            cpus: 4,
+            memory_mib: 2048,
+            cpu: "max".to_owned(),
+            uefi: false,
+            icount: false,
+            operator_socket: None,
+            extra: Vec::new(),
+        }
+    }
+}
+
+impl Machine {
+    /// QEMU with all arguments but the first serial line.
+    pub fn command(&self, iso: &Path) -> Command {
+        let mut command = Command::new("qemu-system-x86_64");
+        command.args(["-machine", "q35", "-accel", "tcg"]);
+        command.args(["-display", "none", "-nodefaults", "-no-reboot"]);
+        command.args(["-smp", &self.cpus.to_string(), "-m", &format!("{}M", self.memory_mib)]);
+        command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+        if self.icount {
+            command.args(["-icount", "shift=0,sleep=off", "-seed", "1"]);
+            command.args(["-rtc", "base=2020-01-01T00:00:00,clock=vm"]);
+            command.args(["-cpu", &format!("{},-rdrand,-rdseed", self.cpu)]);
+        } else {
+            command.args(["-cpu", &self.cpu]);
+        }
+        if self.uefi {
+            command.args(["-bios", UEFI_FIRMWARE]);
+        }
+        command.args(["-smbios", &self.smbios()]).arg("-cdrom").arg(iso);
+        command.args(&self.extra);
+        command
+    }
+
+    /// Adds the operator's line; it has to come after the first serial line.
+    pub fn add_operator_line(&self, command: &mut Command) {
+        if let Some(socket) = &self.operator_socket {
+            let _ = std::fs::remove_file(socket);
+            command.args(["-serial", &format!("unix:{},server=on,wait=off", socket.display())]);
+        }
+    }
+
+    fn smbios(&self) -> String {
+        let family = match self.system {
+            System::Default => iso::SYSTEM,
+            System::Suite => iso::SUITE,
+        };
+        let options = self.options.replace(',', ",,");
+        if options.is_empty() {
+            format!("type=1,family={family}")
+        } else {
+            format!("type=1,family={family},sku={options}")
+        }
+    }
+
+    /// Starts the machine; its console is copied to `log`.
+    pub fn start(&self, iso: &Path, log: &Path) -> Result<Running> {
+        let mut command = self.command(iso);
+        command.args(["-monitor", "none", "-serial", "stdio"]);
+        self.add_operator_line(&mut command);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(folder) = log.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut child =
+            command.spawn().context("cannot start qemu-system-x86_64; `cargo xtask setup` installs it")?;
+        let console = child.stdout.take().context("QEMU has a console")?;
+        let errors = child.stderr.take().context("QEMU has an error output")?;
+        let (sender, lines) = mpsc::channel();
+        let copy = sender.clone();
+        std::thread::spawn(move || pump(console, file, &sender));
+        std::thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                let _ = copy.send(format!("qemu: {line}"));
+            }
+        });
+        Ok(Running { child, lines, started: Instant::now(), log: log.to_owned() })
+    }
+}
+
+/// Copies the console to the log, byte by byte, and to the channel, line by line.
+fn pump(console: impl std::io::Read, mut log: File, lines: &mpsc::Sender<String>) {
+    let mut reader = BufReader::new(console);
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+        let _ = log.write_all(&bytes);
+        let line = String::from_utf8_lossy(&bytes);
+        let _ = lines.send(line.trim_end_matches(['\n', '\r']).to_owned());
+        bytes.clear();
+    }
+}
+
+/// A machine that runs.
+pub struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    started: Instant,
+    log: PathBuf,
+}
+
+/// What came next from a machine.
+#[derive(Debug)]
+pub enum Event {
+    /// A line on its console.
+    Line(String),
+    /// It ended.
+    Ended(ExitStatus),
+    /// Nothing until the deadline.
+    TimedOut,
+}
+
+impl Running {
+    /// The next line, or the end.
+    pub fn next(&mut self, deadline: Instant) -> Result<Event> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.lines.recv_timeout(left) {
+            Ok(line) => Ok(Event::Line(line)),
+            Err(RecvTimeoutError::Timeout) => Ok(Event::TimedOut),
+            Err(RecvTimeoutError::Disconnected) => Ok(Event::Ended(self.child.wait()?)),
+        }
+    }
+
+    /// Waits for a line that contains `pattern`; all lines on the way are given to `seen`.
+    pub fn wait_for(&mut self, pattern: &str, limit: Duration, mut seen: impl FnMut(&str)) -> Result<String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.next(deadline)? {
+                Event::Line(line) => {
+                    seen(&line);
+                    if line.contains(pattern) {
+                        return Ok(line);
+                    }
+                }
+                Event::Ended(status) => bail!("the machine ended ({status}) before `{pattern}` was seen"),
+                Event::TimedOut => bail!("`{pattern}` was not seen within {} s", limit.as_secs()),
+            }
+        }
+    }
+
+    /// How long it runs.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The file with its whole console.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
