@@ -10,4 +10,7 @@
 
 extern crate alloc;
 
+pub mod boot;
 pub mod memory;
+pub mod translate;
+pub mod vcpu;
