@@ -161,6 +161,25 @@ pub struct Slot {
 
 const _: () = assert!(size_of::<Slot>() as u64 == SLOT_SIZE && size_of::<Cap>() == 32);
 
+impl Slot {
+    /// An empty slot.
+    pub const EMPTY: Self = Self { cap: Cap::NULL, links: Links { prev: 0, next: 0, first: 0, last: 0 } };
+}
+
+impl Links {
+    /// The links as four words, and back: for memory that is accessed word by word.
+    #[must_use]
+    pub const fn to_words(self) -> [u64; 4] {
+        [self.prev, self.next, self.first, self.last]
+    }
+
+    /// The links in these words.
+    #[must_use]
+    pub const fn from_words(words: [u64; 4]) -> Self {
+        Self { prev: words[0], next: words[1], first: words[2], last: words[3] }
+    }
+}
+
 /// Access to all slots.
 ///
 /// Capability and links are written apart, so that a change in the neighbourhood never touches the words
