@@ -23,6 +23,8 @@ mod unmap;
 mod walk;
 
 pub mod checking;
+#[cfg(test)]
+mod tests;
 
 pub use entry::Perms;
 pub use flush::{Flush, Scope};
