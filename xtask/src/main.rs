@@ -12,6 +12,8 @@ mod packages;
 mod paths;
 mod process;
 mod qemu;
+mod run;
+mod setup;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -30,10 +32,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Check what the other commands need, and install what is missing (as root)
+    Setup,
     /// Build the core, the services, the guests and the ISO (target/image)
     Build,
     /// Boot the image once and show its console, e.g. `boot --root suite --case NAME`
     Boot(boot::Options),
+    /// Boot the default system and stay at its console (Ctrl-A X ends it)
+    Run(run::Options),
 }
 
 fn main() -> ExitCode {
@@ -41,14 +47,21 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<setup::Missing>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
 
 fn run(action: Action) -> Result<ExitCode> {
     match action {
+        Action::Setup => {
+            setup::ensure()?;
+            setup::fetch::linux()?;
+            println!("everything that the commands need is there");
+            Ok(ExitCode::SUCCESS)
+        }
         Action::Build => image::build(image::Scope::Everything).map(|_| ExitCode::SUCCESS),
         Action::Boot(options) => boot::run(&options),
+        Action::Run(options) => run::run(&options),
     }
 }

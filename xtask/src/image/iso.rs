@@ -18,8 +18,8 @@ pub const SYSTEM: &str = "understudy";
 pub const SUITE: &str = "understudy-suite";
 
 /// Modules of GRUB that `grub.cfg` and the loading need; all others are left out.
-const GRUB_MODULES: &str = "multiboot2 normal iso9660 smbios test echo part_gpt part_msdos fat configfile search \
-     boot all_video";
+const GRUB_MODULES: &str = "multiboot2 normal iso9660 smbios test echo boot configfile search all_video fat \
+     part_gpt part_msdos part_acorn part_amiga part_bsd part_dfly part_dvh part_plan part_sun part_sunpc";
 
 /// Makes the ISO if anything in it changed.
 pub fn make(stage: &Stage) -> Result<PathBuf> {

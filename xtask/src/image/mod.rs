@@ -12,6 +12,7 @@ use crate::cpio::Archive;
 use crate::packages::{self, Kind, Package};
 use crate::paths;
 use crate::process;
+use crate::setup;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,6 +28,7 @@ pub enum Scope {
 
 /// Builds what `scope` asks for; returns the ISO.
 pub fn build(scope: Scope) -> Result<PathBuf> {
+    setup::ensure()?;
     let packages = packages::all()?;
     let wanted: Vec<&Package> = packages.iter().filter(|package| is_wanted(package, scope)).collect();
     compile(&wanted)?;
@@ -40,7 +42,7 @@ fn is_wanted(package: &Package, scope: Scope) -> bool {
     match (scope, package.kind) {
         (_, Kind::Host) => false,
         (_, Kind::Core) => bare && package.name == "understudy",
-        (Scope::Suite, _) => bare && (package.name == "understudy-suite" || package.kind == Kind::Guest),
+        (Scope::Suite, _) => bare && package.name == "understudy-suite",
         (Scope::Everything, _) => bare,
     }
 }
