@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The machine's parts: Interrupt, PortRange, Cpu, Machine.
+
+use abi::error::Error;
+use abi::invocation::Invocation;
+
+use crate::cap::{CNode, Cap, Cpu, Interrupt, Machine, Notification, PortRange};
+
+impl Cap<Interrupt> {
+    /// Binds the line to a notification.
+    ///
+    /// # Errors
+    /// See [`Invocation::InterruptBind`].
+    pub fn bind(self, notification: Cap<Notification>) -> Result<(), Error> {
+        self.invoke(Invocation::InterruptBind, [notification.cptr(), 0, 0, 0]).map(|_| ())
+    }
+
+    /// Says that the line may raise again.
+    ///
+    /// # Errors
+    /// See [`Invocation::InterruptAck`].
+    pub fn ack(self) -> Result<(), Error> {
+        self.invoke(Invocation::InterruptAck, [0; 4]).map(|_| ())
+    }
+}
+
+impl Cap<PortRange> {
+    /// Reads a port of `size` bytes (1, 2 or 4).
+    ///
+    /// # Errors
+    /// See [`Invocation::PortIn`].
+    pub fn read(self, port: u16, size: u8) -> Result<u32, Error> {
+        let words = self.invoke(Invocation::PortIn, [u64::from(port), u64::from(size), 0, 0])?;
+        Ok(words[0] as u32)
+    }
+
+    /// Writes a port of `size` bytes (1, 2 or 4).
+    ///
+    /// # Errors
+    /// See [`Invocation::PortOut`].
+    pub fn write(self, port: u16, size: u8, value: u32) -> Result<(), Error> {
+        let words = [u64::from(port), u64::from(size), u64::from(value), 0];
+        self.invoke(Invocation::PortOut, words).map(|_| ())
+    }
+
+    /// Reads a byte.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn in8(self, port: u16) -> Result<u8, Error> {
+        self.read(port, 1).map(|value| value as u8)
+    }
+
+    /// Reads two bytes.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn in16(self, port: u16) -> Result<u16, Error> {
+        self.read(port, 2).map(|value| value as u16)
+    }
+
+    /// Reads four bytes.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn in32(self, port: u16) -> Result<u32, Error> {
+        self.read(port, 4)
+    }
+
+    /// Writes a byte.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn out8(self, port: u16, value: u8) -> Result<(), Error> {
+        self.write(port, 1, u32::from(value))
+    }
+
+    /// Writes two bytes.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn out16(self, port: u16, value: u16) -> Result<(), Error> {
+        self.write(port, 2, u32::from(value))
+    }
+
+    /// Writes four bytes.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn out32(self, port: u16, value: u32) -> Result<(), Error> {
+        self.write(port, 4, value)
+    }
+
+    /// Derives a capability to the ports from `first` to `last` into slot `index` of `node`.
+    ///
+    /// # Errors
+    /// See [`Invocation::PortNarrow`].
+    pub fn narrow(self, first: u16, last: u16, node: Cap<CNode>, index: u64) -> Result<(), Error> {
+        let words = [u64::from(first), u64::from(last), node.cptr(), index];
+        self.invoke(Invocation::PortNarrow, words).map(|_| ())
+    }
+}
+
+/// What a CPU says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuState {
+    /// Place among the CPUs.
+    pub index: u64,
+    /// APIC id.
+    pub apic_id: u64,
+    /// Whether it runs.
+    pub online: bool,
+    /// TSC ticks spent idle (0 for another CPU than the caller's).
+    pub idle_ticks: u64,
+}
+
+impl Cap<Cpu> {
+    /// Describes it.
+    ///
+    /// # Errors
+    /// See [`Invocation::CpuDescribe`].
+    pub fn describe(self) -> Result<CpuState, Error> {
+        let [index, apic_id, online, idle_ticks] = self.invoke(Invocation::CpuDescribe, [0; 4])?;
+        Ok(CpuState { index, apic_id, online: online != 0, idle_ticks })
+    }
+}
+
+/// How an interrupt line signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Edge-triggered, active high: an ISA line.
+    Edge,
+    /// Level-triggered, active low: a PCI line.
+    LevelLow,
+}
+
+impl Cap<Machine> {
+    /// Makes the capability to interrupt line `gsi` in slot `index` of `node`.
+    ///
+    /// # Errors
+    /// See [`Invocation::MachineInterrupt`].
+    pub fn interrupt(self, gsi: u32, line: Line, node: Cap<CNode>, index: u64) -> Result<(), Error> {
+        let flags = match line {
+            Line::Edge => 0,
+            Line::LevelLow => 3,
+        };
+        self.invoke(Invocation::MachineInterrupt, [u64::from(gsi), flags, node.cptr(), index]).map(|_| ())
+    }
+
+    /// A counter of the core ([`abi::boot::counter`]).
+    ///
+    /// # Errors
+    /// See [`Invocation::MachineCounter`].
+    pub fn counter(self, counter: u64) -> Result<u64, Error> {
+        self.invoke(Invocation::MachineCounter, [counter, 0, 0, 0]).map(|words| words[0])
+    }
+}
