@@ -11,6 +11,7 @@
 extern crate alloc;
 
 pub mod boot;
+pub mod instruction;
 pub mod memory;
 pub mod translate;
 pub mod vcpu;
