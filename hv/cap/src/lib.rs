@@ -12,7 +12,7 @@
 //! 3. The children of untyped memory lie in it, below its watermark; siblings lie in falling order of address and
 //!    overlap only where they are capabilities to one object.
 //! 4. Every other child refers to its parent's object, or to a part of it (ports), or to a line of the machine (interrupt).
-//! 5. So all capabilities to one object made of memory stand together: one of them is an ancestor of the others, or
+//! 5. So all capabilities to one object made of memory, or to one line, stand together: one of them is an ancestor of the others, or
 //!    they are (descendants of) adjacent siblings.
 //! 6. A derived capability has no right that its parent lacks (an interrupt aside), and its parent's badge if that has one.
 //! 7. Untyped memory: watermark ≤ size; pages from the watermark to the clear mark are zero.
@@ -29,4 +29,6 @@ pub use check::{Violation, check};
 pub use derive::{Delete, Derive, Move};
 pub use retype::{Clearing, Make, Retype, Shape, Step, unused_bytes};
 pub use slot::{Cap, Links, Slot, SlotRef, Slots};
-pub use tree::{has_descendants, insert_child, insert_root, is_last, move_slot, revoke_next, unlink};
+pub use tree::{
+    children, has_descendants, insert_child, insert_root, is_last, move_slot, revoke_next, unlink,
+};

@@ -131,6 +131,19 @@ pub fn has_descendants(slots: &impl Slots, slot: SlotRef) -> bool {
     slots.read(slot).links.first != 0
 }
 
+/// The slots of what was derived directly from the capability, the latest first.
+pub fn children<S: Slots>(slots: &S, slot: SlotRef) -> impl Iterator<Item = SlotRef> {
+    let mut next = SlotRef::new(slots.read(slot).links.first);
+    core::iter::from_fn(move || {
+        let this = next?;
+        next = match Link::decode(slots.read(this).links.next) {
+            Link::Sibling(sibling) => Some(sibling),
+            _ => None,
+        };
+        Some(this)
+    })
+}
+
 /// The next slot to empty so that in the end nothing is derived from the capability in `root`; `None` when done.
 ///
 /// The caller finalises what is in it (unmaps, stops, ...) and then calls [`unlink`]; what was derived from
@@ -143,7 +156,8 @@ pub fn revoke_next(slots: &impl Slots, root: SlotRef) -> Option<SlotRef> {
 
 /// Whether no other capability refers to the same object: who deletes this one destroys the object.
 ///
-/// All capabilities to an object stand together (invariant 5), so a look at the neighbours is enough.
+/// All capabilities to an object that can come to an end (one made of memory, or an interrupt line) stand together
+/// (invariant 5), so a look at the neighbours is enough. For ports and the machine the answer means nothing.
 #[must_use]
 pub fn is_last(slots: &impl Slots, slot: SlotRef) -> bool {
     let this = slots.read(slot);
