@@ -43,7 +43,7 @@ impl Operation {
         match random.below(20) {
             0..6 => {
                 let rights =
-                    random.pick(&[Rights::ALL.bits(), Rights::ALL.bits(), random.clone().next() as u8]);
+                    random.pick(&[Rights::ALL.bits(), Rights::ALL.bits(), random.clone().number() as u8]);
                 let badge = random.pick(&[0, 0, 1, 2]);
                 Operation::Mint { from, to, rights, badge }
             }
