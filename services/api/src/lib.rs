@@ -12,6 +12,9 @@ extern crate alloc;
 pub mod console;
 pub mod environment;
 pub mod interface;
+pub mod manifest;
+pub mod root;
+pub mod vmm;
 
 pub use environment::Environment;
 pub use interface::Interface;

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One VM, as its VMM shows it to others.
+//!
+//! The VMM's one thread may be inside the guest: callers ring the doorbell first (`rt::ipc::Client` does).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Interface;
+
+/// Most bytes of console in one request or reply.
+pub const MAX_CONSOLE: usize = 3072;
+
+/// The interface. Its servers go by the names of their VMs.
+pub enum Vmm {}
+
+impl Interface for Vmm {
+    type Request = Request;
+    type Reply = Reply;
+    const LABEL: u32 = 0x0076_6d6d;
+    const NAME: &'static str = "vmm";
+}
+
+/// What is asked. All but [`Request::Status`] and [`Request::ConsoleRead`] are for controlling callers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// How is it?
+    Status,
+    /// Stop its vCPUs for now.
+    Pause,
+    /// Let them go on.
+    Resume,
+    /// Stop it for good: the guest is not asked.
+    Stop,
+    /// Load it anew and run it.
+    Start,
+    /// Read what the guest has written to its console, from a place on.
+    ConsoleRead {
+        /// Bytes written before the place.
+        cursor: u64,
+    },
+    /// Type on its console; the answer says how many bytes were taken.
+    ConsoleWrite(Vec<u8>),
+    /// Create a checkpoint.
+    CheckpointCreate,
+    /// Go back to a checkpoint.
+    Restore {
+        /// Which.
+        id: u64,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Done.
+    Done,
+    /// How it is.
+    Status(Status),
+    /// A part of what the guest wrote.
+    Console {
+        /// Place of the first byte: later than the cursor where the ring no longer goes back so far.
+        start: u64,
+        /// At most [`MAX_CONSOLE`] bytes; empty at the end.
+        bytes: Vec<u8>,
+    },
+    /// So many bytes were taken.
+    Taken(u32),
+    /// A checkpoint was created.
+    Checkpoint {
+        /// Its id.
+        id: u64,
+    },
+    /// Not done, and why; nothing has changed.
+    Refused(String),
+    /// The caller may not do that.
+    Denied,
+}
+
+/// What a VM is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Its vCPUs run.
+    Running,
+    /// Its vCPUs are stopped and can go on.
+    Paused,
+    /// It has ended: by itself, or because it was told to.
+    Stopped,
+    /// It cannot go on, and why.
+    Failed(String),
+}
+
+/// How a VM is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// What it is doing.
+    pub state: State,
+    /// Bytes of guest memory.
+    pub memory_bytes: u64,
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Exits so far.
+    pub exits: u64,
+    /// Milliseconds since it was started.
+    pub uptime_ms: u64,
+    /// Checkpoints that the token may still create, as far as known.
+    pub quota_left: u32,
+    /// Bytes that the guest has written to its console.
+    pub console_end: u64,
+}
