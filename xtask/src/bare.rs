@@ -95,6 +95,11 @@ pub fn host_cargo() -> Command {
     clean(Command::new(cargo))
 }
 
+/// Another program, run in the repository with the same care for the environment.
+pub fn tool(name: &str) -> Command {
+    clean(Command::new(name))
+}
+
 fn clean(mut command: Command) -> Command {
     for name in REMOVED {
         command.env_remove(name);

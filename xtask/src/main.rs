@@ -4,16 +4,21 @@
 //! Owns the command line and the exit codes: 0 done, 1 failed, 2 something is missing on this machine. Each command
 //! is a module.
 
+#![forbid(unsafe_code)]
+
 mod bare;
 mod boot;
+mod check;
 mod cpio;
 mod image;
+mod lint;
 mod packages;
 mod paths;
 mod process;
 mod qemu;
 mod run;
 mod setup;
+mod test;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -36,6 +41,10 @@ enum Action {
     Setup,
     /// Build the core, the services, the guests and the ISO (target/image)
     Build,
+    /// Run every test, or those whose name contains a word
+    Test(test::Options),
+    /// Format, clippy, warnings, house lints, rustdoc
+    Check,
     /// Boot the image once and show its console, e.g. `boot --root suite --case NAME`
     Boot(boot::Options),
     /// Boot the default system and stay at its console (Ctrl-A X ends it)
@@ -61,6 +70,8 @@ fn run(action: Action) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Action::Build => image::build(image::Scope::Everything).map(|_| ExitCode::SUCCESS),
+        Action::Test(options) => test::run(&options),
+        Action::Check => check::run(),
         Action::Boot(options) => boot::run(&options),
         Action::Run(options) => run::run(&options),
     }

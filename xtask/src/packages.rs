@@ -36,12 +36,26 @@ pub struct Package {
     pub programs: Vec<String>,
     /// Whether it has a library.
     pub library: bool,
+    /// Whether that library has tests for the host: true unless its manifest says `test = false`.
+    pub tested_library: bool,
     /// Direct dependencies inside the workspace.
     pub depends_on: Vec<String>,
     /// Whether plain `cargo build` on the host covers it.
     pub default_member: bool,
     /// `package.metadata.understudy.target` of its manifest, if any.
     pub target: Option<String>,
+}
+
+impl Package {
+    /// Whether it is a program for the bare machine.
+    pub fn is_bare_program(&self) -> bool {
+        let bare = self.target.is_none() && !self.programs.is_empty();
+        bare && match self.kind {
+            Kind::Core => self.name == "understudy",
+            Kind::Service | Kind::Guest => true,
+            Kind::Host => false,
+        }
+    }
 }
 
 /// All packages, in the order in which cargo names them.
@@ -69,6 +83,10 @@ fn read(package: &Value, default_members: &[String]) -> Package {
         kind: kind_of(&folder),
         programs: of_kind("bin"),
         library: !of_kind("lib").is_empty(),
+        tested_library: targets.iter().any(|target| {
+            target["test"].as_bool() == Some(true)
+                && strings(&target["kind"]).iter().any(|kind| kind == "lib")
+        }),
         depends_on: dependencies
             .iter()
             .filter(|dependency| dependency["path"].is_string() && dependency["kind"].is_null())

@@ -38,13 +38,8 @@ pub fn build(scope: Scope) -> Result<PathBuf> {
 }
 
 fn is_wanted(package: &Package, scope: Scope) -> bool {
-    let bare = !package.programs.is_empty() && package.target.is_none();
-    match (scope, package.kind) {
-        (_, Kind::Host) => false,
-        (_, Kind::Core) => bare && package.name == "understudy",
-        (Scope::Suite, _) => bare && package.name == "understudy-suite",
-        (Scope::Everything, _) => bare,
-    }
+    let quick = ["understudy", "understudy-suite"].contains(&package.name.as_str());
+    package.is_bare_program() && (scope == Scope::Everything || quick)
 }
 
 fn compile(packages: &[&Package]) -> Result<()> {

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runner of boot tests: several machines at a time, a time limit each, the serial log kept where one fails.
+
+use super::Outcome;
+use super::table::{BootTest, Expectation};
+use crate::paths;
+use crate::qemu::{Event, PASSED, Running};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// What no boot test may print, whatever it expects.
+const CORE_PANIC: &str = "core panic";
+
+/// Runs `tests`, `jobs` at a time; each outcome is told as it comes.
+pub fn run_all(tests: &[BootTest], iso: &Path, jobs: usize, mut tell: impl FnMut(Outcome) + Send) {
+    let next = AtomicUsize::new(0);
+    let tell = Mutex::new(&mut tell);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                // The counter hands each test to one thread; nothing else is ordered by it.
+                while let Some(test) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = run_one(test, iso);
+                    let mut tell = tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    tell(outcome);
+                }
+            });
+        }
+    });
+}
+
+/// Where a test's serial log is kept.
+pub fn log_of(name: &str) -> PathBuf {
+    paths::in_target("test").join(format!("{name}.log"))
+}
+
+fn run_one(test: &BootTest, iso: &Path) -> Outcome {
+    let start = Instant::now();
+    let log = log_of(&test.name);
+    let result = attempt(test, iso, &log);
+    let result = match result {
+        Ok(()) => {
+            let _ = std::fs::remove_file(&log);
+            Ok(())
+        }
+        Err(error) => {
+            Err(error.context(format!("{}\nfull log: {}", serial_excerpt(&log), paths::shown(&log))))
+        }
+    };
+    Outcome::of(&test.name, start, result)
+}
+
+fn attempt(test: &BootTest, iso: &Path, log: &Path) -> Result<()> {
+    let mut machine = test.machine.clone();
+    if let Expectation::Script(script) = test.expectation {
+        return script(&mut machine, iso, log, Instant::now() + test.limit);
+    }
+    let mut running = machine.start(iso, log)?;
+    let deadline = Instant::now() + test.limit;
+    match &test.expectation {
+        Expectation::Passes { line } => passes(&mut running, deadline, line.as_deref()),
+        Expectation::Says { lines } => says(&mut running, deadline, lines),
+        Expectation::Script(_) => Ok(()),
+    }
+}
+
+/// Waits for the machine's own verdict by the debug exit port, and for the line that goes with it.
+fn passes(running: &mut Running, deadline: Instant, line: Option<&str>) -> Result<()> {
+    let mut seen = line.is_none();
+    loop {
+        match running.next(deadline)? {
+            Event::Line(text) => seen |= line.is_some_and(|line| text.contains(line)),
+            Event::Ended(status) if status.code() == Some(PASSED) && seen => return Ok(()),
+            Event::Ended(status) if status.code() == Some(PASSED) => {
+                bail!("ended well, but did not say `{}`", line.unwrap_or_default())
+            }
+            Event::Ended(status) => bail!("the machine ended with {status} instead of status {PASSED}"),
+            Event::TimedOut => bail!("no verdict within the time limit"),
+        }
+    }
+}
+
+/// Waits until all lines were said, in any order.
+pub fn says(running: &mut Running, deadline: Instant, lines: &[String]) -> Result<()> {
+    let mut missing: Vec<&String> = lines.iter().collect();
+    while !missing.is_empty() {
+        match running.next(deadline)? {
+            Event::Line(text) if text.contains(CORE_PANIC) => bail!("the core stopped: {text}"),
+            Event::Line(text) => missing.retain(|line| !text.contains(line.as_str())),
+            Event::Ended(status) => bail!("the machine ended ({status}) and did not say {missing:?}"),
+            Event::TimedOut => bail!("did not say {missing:?} within the time limit"),
+        }
+    }
+    Ok(())
+}
+
+/// The last lines of a serial log, free of control sequences.
+pub fn serial_excerpt(log: &Path) -> String {
+    let bytes = std::fs::read(log).with_context(|| format!("no log {}", log.display())).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let clean = |line: &str| line.chars().filter(|c| !c.is_control()).collect::<String>();
+    let lines: Vec<String> = text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect();
+    let last = lines.get(lines.len().saturating_sub(12)..).unwrap_or_default();
+    format!("last lines of its console:\n  | {}", last.join("\n  | "))
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask test`: everything that tests the system, each test named on one line.
+//!
+//! Owns the order, the names, the filter and the sum. The parts: `check` (format, lints), `host` (cargo tests),
+//! `boot` (tests in the emulator, listed in `table`).
+
+mod boot;
+mod host;
+mod suite;
+mod table;
+
+use crate::check;
+use crate::image::{self, Scope};
+use crate::setup;
+use anyhow::Result;
+use clap::Args;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+pub use boot::serial_excerpt;
+pub use suite::cases as suite_cases;
+
+/// Arguments of the command.
+#[derive(Args)]
+pub struct Options {
+    /// Only tests whose name contains one of these words
+    names: Vec<String>,
+    /// Show the names and run nothing
+    #[arg(long)]
+    list: bool,
+    /// Also the long runs
+    #[arg(long)]
+    long: bool,
+    /// Machines that run at the same time
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+}
+
+impl Options {
+    fn selects(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|word| name.contains(word.as_str()))
+    }
+}
+
+/// What came of a test, or of a group of tests that one program runs.
+pub struct Outcome {
+    name: String,
+    passed: usize,
+    failed: usize,
+    time: Duration,
+    detail: String,
+}
+
+impl Outcome {
+    fn of(name: &str, start: Instant, result: Result<()>) -> Outcome {
+        let failed = usize::from(result.is_err());
+        let detail = result.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        Outcome { name: name.to_owned(), passed: 1 - failed, failed, time: start.elapsed(), detail }
+    }
+
+    fn show(&self) {
+        let verdict = if self.failed == 0 { "ok    " } else { "FAILED" };
+        let count = if self.passed + self.failed > 1 {
+            format!("{} tests", self.passed + self.failed)
+        } else {
+            String::new()
+        };
+        println!("{verdict}  {:<44} {:7.1} s  {count}", self.name, self.time.as_secs_f64());
+        if self.failed > 0 {
+            println!("{}", indent(&self.detail));
+        }
+    }
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("        {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The sum of all outcomes.
+#[derive(Default)]
+struct Sum {
+    passed: usize,
+    failed: usize,
+    names: Vec<String>,
+}
+
+impl Sum {
+    fn add(&mut self, outcome: &Outcome) {
+        outcome.show();
+        self.passed += outcome.passed;
+        self.failed += outcome.failed;
+        if outcome.failed > 0 {
+            self.names.push(outcome.name.clone());
+        }
+    }
+}
+
+/// Runs what is selected; the last line is the sum.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let boots: Vec<table::BootTest> =
+        table::tests(options.long)?.into_iter().filter(|test| options.selects(&test.name)).collect();
+    let hosts: Vec<host::Group> =
+        host::groups(options.long)?.into_iter().filter(|group| options.selects(&group.name)).collect();
+    let checks: Vec<check::Check> =
+        check::checks().into_iter().filter(|check| options.selects(&check.name)).collect();
+    if options.list {
+        checks.iter().for_each(|check| println!("{}", check.name));
+        hosts.iter().for_each(|group| println!("{}", group.name));
+        boots.iter().for_each(|test| println!("{}", test.name));
+        return Ok(ExitCode::SUCCESS);
+    }
+    setup::ensure()?;
+    let mut sum = Sum::default();
+    for check in &checks {
+        let start = Instant::now();
+        sum.add(&Outcome::of(&check.name, start, check.run()));
+    }
+    for group in &hosts {
+        sum.add(&group.run());
+    }
+    if !boots.is_empty() {
+        boot_tests(&boots, options.jobs, &mut sum);
+    }
+    if !sum.names.is_empty() {
+        println!("\nfailed: {}", sum.names.join(", "));
+    }
+    println!("{} passed, {} failed", sum.passed, sum.failed);
+    Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn boot_tests(tests: &[table::BootTest], jobs: usize, sum: &mut Sum) {
+    let start = Instant::now();
+    let scope = if tests.iter().all(|test| test.is_of_suite()) { Scope::Suite } else { Scope::Everything };
+    match image::build(scope) {
+        Ok(iso) => boot::run_all(tests, &iso, jobs, |outcome| sum.add(&outcome)),
+        Err(error) => sum.add(&Outcome {
+            name: "image (all boot tests need it)".to_owned(),
+            passed: 0,
+            failed: tests.len(),
+            time: start.elapsed(),
+            detail: format!("{error:#}"),
+        }),
+    }
+}

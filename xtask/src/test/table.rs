@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The boot tests: name, machine, time limit, expectation. `docs/boot-tests.md` shows how to add one.
+
+use super::suite;
+use crate::qemu::{Machine, System};
+use anyhow::Result;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A test that boots a machine.
+pub struct BootTest {
+    /// Name, unique.
+    pub name: String,
+    /// The machine.
+    pub machine: Machine,
+    /// Its time limit. Generous: the developer's machine may be busy.
+    pub limit: Duration,
+    /// When it has passed.
+    pub expectation: Expectation,
+}
+
+/// A scenario with its own logic: it starts the machine, and fails by an error.
+pub type Script = fn(&mut Machine, &Path, &Path, Instant) -> Result<()>;
+
+/// When a test has passed.
+pub enum Expectation {
+    /// The machine ends by the debug exit port with "passed", and has said this line.
+    Passes {
+        /// Part of a line.
+        line: Option<String>,
+    },
+    /// All these were said, in any order.
+    Says {
+        /// Parts of lines.
+        lines: Vec<String>,
+    },
+    /// The function says so.
+    Script(Script),
+}
+
+impl BootTest {
+    /// Whether the test suite is all that it needs.
+    pub fn is_of_suite(&self) -> bool {
+        self.machine.system == System::Suite
+    }
+
+    fn new(name: &str, machine: Machine, expectation: Expectation) -> BootTest {
+        BootTest { name: name.to_owned(), machine, limit: Duration::from_secs(120), expectation }
+    }
+}
+
+/// All of them; the long runs only where asked for.
+pub fn tests(long: bool) -> Result<Vec<BootTest>> {
+    let mut tests = matrix();
+    tests.extend(suite_tests(long)?);
+    Ok(tests)
+}
+
+/// What the default system says when its services run.
+const SERVICES_RUN: &str = "root: all services run";
+
+fn says(lines: &[&str]) -> Expectation {
+    Expectation::Says { lines: lines.iter().map(|line| (*line).to_owned()).collect() }
+}
+
+/// The boot matrix: CPUs, memory, firmware, missing processor features.
+fn matrix() -> Vec<BootTest> {
+    let mut tests = Vec::new();
+    for cpus in [1, 2, 4, 8, 32] {
+        let machine = Machine { cpus, ..Machine::default() };
+        tests.push(BootTest::new(&format!("boot-cpus-{cpus}"), machine, says(&[SERVICES_RUN])));
+    }
+    for memory_mib in [256, 1024, 4096, 8192] {
+        let machine = Machine { memory_mib, ..Machine::default() };
+        tests.push(BootTest::new(&format!("boot-memory-{memory_mib}"), machine, says(&[SERVICES_RUN])));
+    }
+    let uefi = Machine { uefi: true, ..Machine::default() };
+    tests.push(BootTest::new("boot-uefi", uefi, says(&[SERVICES_RUN])));
+    let without = |cpu: &str| Machine { cpu: cpu.to_owned(), ..Machine::default() };
+    tests.push(BootTest::new("boot-no-svm", without("qemu64,-svm"), says(&[SERVICES_RUN, "no SVM"])));
+    tests.push(BootTest::new("boot-no-npt", without("qemu64,+svm"), says(&[SERVICES_RUN, "nested paging"])));
+    tests
+}
+
+/// One test per case of the suite.
+fn suite_tests(long: bool) -> Result<Vec<BootTest>> {
+    let cases = suite::cases()?
+        .into_iter()
+        .filter(|case| !case.is_bench() && (long || !case.name.starts_with("long-")));
+    let test = |case: suite::Case| {
+        let options = format!("case={}", case.name);
+        let machine =
+            Machine { system: System::Suite, options, cpus: 2, memory_mib: 512, ..Machine::default() };
+        let line = Some(format!("case {}: ok", case.name));
+        BootTest::new(&case.name, machine, Expectation::Passes { line })
+    };
+    Ok(cases.map(test).collect())
+}
