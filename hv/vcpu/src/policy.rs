@@ -50,16 +50,18 @@ pub const fn msr_bits(msr: u32) -> Option<(usize, u8)> {
     Some((range + index as usize / 4, 3 << (index % 4 * 2)))
 }
 
-/// The byte of the permission map at `index`: a set bit makes the access exit.
+/// The permission map for MSRs: a set bit makes the access exit.
 #[must_use]
-pub fn msr_map_byte(index: usize) -> u8 {
-    let mut byte = 0xff;
-    for (at, mask) in OWN_MSRS.iter().filter_map(|&msr| msr_bits(msr)) {
-        if at == index {
-            byte &= !mask;
+pub const fn msr_map() -> [u8; MSR_MAP_BYTES] {
+    let mut map = [0xff; MSR_MAP_BYTES];
+    let mut next = 0;
+    while next < OWN_MSRS.len() {
+        if let Some((at, mask)) = msr_bits(OWN_MSRS[next]) {
+            map[at] &= !mask;
         }
+        next += 1;
     }
-    byte
+    map
 }
 
 const fn bits(list: &[u32]) -> u32 {
@@ -78,7 +80,7 @@ mod tests {
 
     #[test]
     fn exactly_the_guests_own_msrs_are_open() {
-        let map: [u8; MSR_MAP_BYTES] = core::array::from_fn(msr_map_byte);
+        let map = msr_map();
         let ranges = [0..=0x1fff, 0xc000_0000..=0xc000_1fff, 0xc001_0000..=0xc001_1fff];
         for msr in ranges.into_iter().flatten() {
             let (byte, mask) = msr_bits(msr).expect("in a range");
