@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reading fields out of bytes that somebody else wrote.
+
+use super::value::{Value, Wire};
+use super::varint;
+
+/// Why bytes are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// They end too early.
+    Truncated,
+    /// A number is too large for its field, or not in its shortest form.
+    BadNumber,
+    /// A field comes twice, or after one with a higher number.
+    BadOrder,
+    /// A field has another wire type than it must have.
+    WrongType,
+    /// Text is not UTF-8.
+    BadText,
+    /// A list has too many items, or another number of them than it must have.
+    WrongCount,
+    /// Bytes follow after the end.
+    Trailing,
+}
+
+/// Bytes are no record of this type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    /// Outermost field that could not be read; empty where there is none.
+    pub field: &'static str,
+    /// Why.
+    pub cause: Cause,
+}
+
+impl DecodeError {
+    /// The same, as seen from the record around it.
+    #[must_use]
+    pub const fn within(self, field: &'static str) -> Self {
+        Self { field, cause: self.cause }
+    }
+}
+
+impl From<Cause> for DecodeError {
+    fn from(cause: Cause) -> Self {
+        Self { field: "", cause }
+    }
+}
+
+impl core::fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let cause = match self.cause {
+            Cause::Truncated => "ends too early",
+            Cause::BadNumber => "has a number out of range",
+            Cause::BadOrder => "has a field out of order",
+            Cause::WrongType => "has a field of another type",
+            Cause::BadText => "has text that is not UTF-8",
+            Cause::WrongCount => "has a list of the wrong length",
+            Cause::Trailing => "has bytes after its end",
+        };
+        if self.field.is_empty() { f.write_str(cause) } else { write!(f, "{} {cause}", self.field) }
+    }
+}
+
+/// Number, wire type and payload of a field.
+pub type RawField<'a> = (u16, Wire, &'a [u8]);
+
+/// The fields of a record, one by one.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    /// Lowest number that the next field may have.
+    next: u32,
+}
+
+impl<'a> Reader<'a> {
+    /// The fields in these bytes.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, next: 0 }
+    }
+
+    /// The next field; `None` at the end.
+    ///
+    /// # Errors
+    /// Where the bytes are not a field.
+    pub fn next_field(&mut self) -> Result<Option<RawField<'a>>, DecodeError> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let key = self.number()?;
+        let number = u16::try_from(key >> 2).map_err(|_| Cause::BadNumber)?;
+        if u32::from(number) < self.next {
+            return Err(Cause::BadOrder.into());
+        }
+        self.next = u32::from(number) + 1;
+        let wire = Wire::from_bits(key);
+        let payload = match wire {
+            Wire::Number => {
+                let (_, length) = varint::decode(self.rest)?;
+                self.take(length as u64)?
+            }
+            Wire::Bytes | Wire::Record | Wire::List => self.item()?,
+        };
+        Ok(Some((number, wire, payload)))
+    }
+
+    /// The next item of a list; `None` at the end.
+    ///
+    /// # Errors
+    /// Where the bytes are not an item.
+    pub fn next_item(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
+        if self.rest.is_empty() { Ok(None) } else { self.item().map(Some) }
+    }
+
+    /// The value of a field.
+    ///
+    /// # Errors
+    /// Where the payload is not one of this type.
+    pub fn value<T: Value>(wire: Wire, payload: &[u8]) -> Result<T, DecodeError> {
+        if wire != T::WIRE {
+            return Err(Cause::WrongType.into());
+        }
+        T::decode(payload)
+    }
+
+    fn number(&mut self) -> Result<u64, DecodeError> {
+        let (number, length) = varint::decode(self.rest)?;
+        self.take(length as u64)?;
+        Ok(number)
+    }
+
+    fn item(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = self.number()?;
+        self.take(length)
+    }
+
+    fn take(&mut self, length: u64) -> Result<&'a [u8], DecodeError> {
+        let length = usize::try_from(length).map_err(|_| Cause::Truncated)?;
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(Cause::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+}

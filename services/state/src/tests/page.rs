@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The shared page and the record hold the same state.
+
+use abi::vcpu::{Segment, VcpuPage, XSAVE_BYTES, event, group};
+
+use super::vcpu;
+use crate::{Bytes, Vcpu};
+
+fn blank() -> VcpuPage {
+    VcpuPage {
+        dirty: 0,
+        want: 0,
+        deadline: 0,
+        inject: 0,
+        want_window: 0,
+        exit: 0,
+        info: [0; 4],
+        pending_event: 0,
+        interruptible: 0,
+        interrupt_shadow: 0,
+        exit_tsc: 0,
+        reserved0: [0; 2],
+        gpr: [0; 16],
+        rip: 0,
+        rflags: 0,
+        cr0: 0,
+        cr2: 0,
+        cr3: 0,
+        cr4: 0,
+        cr8: 0,
+        efer: 0,
+        xcr0: 0,
+        cpl: 0,
+        dr: [0; 6],
+        segments: [Segment::default(); 10],
+        star: 0,
+        lstar: 0,
+        cstar: 0,
+        sfmask: 0,
+        kernel_gs_base: 0,
+        sysenter_cs: 0,
+        sysenter_esp: 0,
+        sysenter_eip: 0,
+        pat: 0,
+        tsc_aux: 0,
+        tsc_offset: 0,
+        reserved1: [0; 49],
+        xsave: [0; XSAVE_BYTES],
+    }
+}
+
+#[test]
+fn a_vcpu_comes_back_from_a_page_as_it_went() {
+    let saved = Vcpu { cr2: 5, kernel_gs_base: 6, tsc_aux: 7, r15: 8, interrupt_shadow: true, ..vcpu() };
+    let mut page = blank();
+    saved.to_page(&mut page, 1_000_000);
+    assert_eq!(page.dirty, group::ALL);
+    assert_eq!(Vcpu::from_page(&page, 1_000_000), saved);
+}
+
+#[test]
+fn the_guests_clock_goes_on_where_it_stood() {
+    let mut page = blank();
+    Vcpu { tsc: 500, ..vcpu() }.to_page(&mut page, 90_000);
+    assert_eq!(90_000u64.wrapping_add(page.tsc_offset), 500);
+    assert_eq!(Vcpu::from_page(&page, 90_100).tsc, 600);
+}
+
+#[test]
+fn an_event_cut_short_is_kept_and_a_stale_one_is_not() {
+    let mut page = blank();
+    page.pending_event = event::VALID | 0x31;
+    assert_eq!(Vcpu::from_page(&page, 0).event, event::VALID | 0x31);
+    page.pending_event = 0x340;
+    assert_eq!(Vcpu::from_page(&page, 0).event, 0);
+}
+
+#[test]
+fn a_short_or_long_xsave_area_stays_within_the_page() {
+    let mut page = blank();
+    page.xsave.fill(0xff);
+    Vcpu { xsave: Bytes(std::vec![1; 8]), ..vcpu() }.to_page(&mut page, 0);
+    assert_eq!((page.xsave[7], page.xsave[8]), (1, 0));
+    Vcpu { xsave: Bytes(std::vec![1; 9000]), ..vcpu() }.to_page(&mut page, 0);
+}
