@@ -59,11 +59,8 @@ enum Root {
 /// Boots; ends well where the machine ends by the debug exit port with "passed".
 pub fn run(options: &Options) -> Result<ExitCode> {
     let suite = options.root == Root::Suite || options.case.is_some();
-    let iso = if options.no_build {
-        paths::in_target("image/understudy.iso")
-    } else {
-        image::build(if suite { Scope::Suite } else { Scope::Everything })?
-    };
+    let scope = if suite { Scope::Suite } else { Scope::Everything };
+    let iso = if options.no_build { image::iso::path(scope) } else { image::build(scope)? };
     let machine = machine(options, suite);
     let mut running = machine.start(&iso, &paths::in_target("boot.log"))?;
     let deadline = Instant::now() + Duration::from_secs(options.timeout);

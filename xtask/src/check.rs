@@ -3,7 +3,7 @@
 
 use crate::bare::{self, Route};
 use crate::lint::{LINTS, Lint};
-use crate::packages::{self, Package};
+use crate::packages::{self, Kind, Package};
 use crate::process;
 use anyhow::{Result, bail};
 use std::process::{Command, ExitCode};
@@ -64,10 +64,10 @@ fn format() -> Result<()> {
 
 /// Packages whose libraries and tests build on the host.
 pub fn host_packages() -> Result<Vec<Package>> {
-    Ok(packages::all()?
-        .into_iter()
-        .filter(|package| package.default_member || package.tested_library)
-        .collect())
+    let on_host = |package: &Package| {
+        package.default_member || package.tested_library || package.kind == Kind::LinuxGuest
+    };
+    Ok(packages::all()?.into_iter().filter(on_host).collect())
 }
 
 fn clippy() -> Result<()> {

@@ -17,8 +17,10 @@ pub enum Kind {
     Core,
     /// A service, or a crate that services share.
     Service,
-    /// A guest, or a crate that guests share.
+    /// A guest without an operating system, or a crate that such guests share.
     Guest,
+    /// A program inside the Linux guest.
+    LinuxGuest,
     /// Runs on the developer's machine.
     Host,
 }
@@ -28,8 +30,6 @@ pub enum Kind {
 pub struct Package {
     /// Its name for cargo.
     pub name: String,
-    /// Its folder.
-    pub folder: PathBuf,
     /// What it is for.
     pub kind: Kind,
     /// Its programs.
@@ -38,23 +38,19 @@ pub struct Package {
     pub library: bool,
     /// Whether that library has tests for the host: true unless its manifest says `test = false`.
     pub tested_library: bool,
-    /// Direct dependencies inside the workspace.
-    pub depends_on: Vec<String>,
     /// Whether plain `cargo build` on the host covers it.
     pub default_member: bool,
-    /// `package.metadata.understudy.target` of its manifest, if any.
-    pub target: Option<String>,
 }
 
 impl Package {
     /// Whether it is a program for the bare machine.
     pub fn is_bare_program(&self) -> bool {
-        let bare = self.target.is_none() && !self.programs.is_empty();
-        bare && match self.kind {
-            Kind::Core => self.name == "understudy",
-            Kind::Service | Kind::Guest => true,
-            Kind::Host => false,
-        }
+        !self.programs.is_empty()
+            && match self.kind {
+                Kind::Core => self.name == "understudy",
+                Kind::Service | Kind::Guest => true,
+                Kind::Host | Kind::LinuxGuest => false,
+            }
     }
 }
 
@@ -77,7 +73,6 @@ fn read(package: &Value, default_members: &[String]) -> Package {
             targets.iter().filter(|target| strings(&target["kind"]).iter().any(|found| found == kind));
         matching.filter_map(|target| target["name"].as_str().map(str::to_owned)).collect::<Vec<_>>()
     };
-    let dependencies = package["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
     Package {
         name: package["name"].as_str().unwrap_or_default().to_owned(),
         kind: kind_of(&folder),
@@ -87,21 +82,17 @@ fn read(package: &Value, default_members: &[String]) -> Package {
             target["test"].as_bool() == Some(true)
                 && strings(&target["kind"]).iter().any(|kind| kind == "lib")
         }),
-        depends_on: dependencies
-            .iter()
-            .filter(|dependency| dependency["path"].is_string() && dependency["kind"].is_null())
-            .filter_map(|dependency| dependency["name"].as_str().map(str::to_owned))
-            .collect(),
         default_member: package["id"]
             .as_str()
             .is_some_and(|id| default_members.iter().any(|member| member == id)),
-        target: package["metadata"]["understudy"]["target"].as_str().map(str::to_owned),
-        folder,
     }
 }
 
 fn kind_of(folder: &std::path::Path) -> Kind {
     let relative = folder.strip_prefix(paths::repo()).unwrap_or(folder);
+    if relative.starts_with("guests/linux") {
+        return Kind::LinuxGuest;
+    }
     match relative.iter().next().and_then(|part| part.to_str()) {
         None | Some("hv") => Kind::Core,
         Some("services") => Kind::Service,

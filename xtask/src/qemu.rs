@@ -20,10 +20,12 @@ pub const PASSED: i32 = 33;
 pub const UEFI_FIRMWARE: &str = "/usr/share/ovmf/OVMF.fd";
 
 /// What boots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum System {
-    /// Root service, services, manifest, guests.
+    /// `services/system.toml`.
     Default,
+    /// The system of this name in `tests/manifests`.
+    Named(&'static str),
     /// The test suite as the root service.
     Suite,
 }
@@ -99,9 +101,10 @@ impl Machine {
     }
 
     fn smbios(&self) -> String {
-        let family = match self.system {
-            System::Default => iso::SYSTEM,
-            System::Suite => iso::SUITE,
+        let family = match &self.system {
+            System::Default => iso::SYSTEM.to_owned(),
+            System::Named(name) => format!("{}-{name}", iso::SYSTEM),
+            System::Suite => iso::SUITE.to_owned(),
         };
         let options = self.options.replace(',', ",,");
         if options.is_empty() {

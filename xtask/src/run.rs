@@ -51,7 +51,7 @@ pub struct OperatorLine {
 /// Prepares socket and secret in `folder`.
 pub fn operator_line(folder: &Path) -> Result<OperatorLine> {
     std::fs::create_dir_all(folder)?;
-    let mut random = [0; 16];
+    let mut random = [0; 32];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut random))
         .context("no /dev/urandom")?;

@@ -5,6 +5,8 @@
 //! the system, the *SKU* holds the core's command line. On a machine whose family is not ours the default system
 //! boots with an empty command line.
 
+use super::Scope;
+use super::manifest::System;
 use super::stage::Stage;
 use crate::paths;
 use crate::process;
@@ -21,10 +23,10 @@ pub const SUITE: &str = "understudy-suite";
 const GRUB_MODULES: &str = "multiboot2 normal iso9660 smbios test echo boot configfile search all_video fat \
      part_gpt part_msdos part_acorn part_amiga part_bsd part_dfly part_dvh part_plan part_sun part_sunpc";
 
-/// Makes the ISO if anything in it changed.
-pub fn make(stage: &Stage) -> Result<PathBuf> {
-    stage.put("grub/grub.cfg", configuration(stage)?.as_bytes())?;
-    let iso = paths::in_target("image/understudy.iso");
+/// Makes the ISO if anything in it changed. Without systems it holds the test suite alone.
+pub fn make(stage: &Stage, scope: Scope, systems: &[System]) -> Result<PathBuf> {
+    stage.put("grub/grub.cfg", configuration(systems).as_bytes())?;
+    let iso = path(scope);
     let files = stage.files()?;
     if files.iter().any(|(_, path)| super::is_older(&iso, path)) {
         let mut command = Command::new("grub-mkrescue");
@@ -36,22 +38,12 @@ pub fn make(stage: &Stage) -> Result<PathBuf> {
     Ok(iso)
 }
 
-fn configuration(stage: &Stage) -> Result<String> {
-    let names: Vec<String> = stage.files()?.into_iter().map(|(name, _)| name).collect();
-    let guests: Vec<&str> =
-        names.iter().map(String::as_str).filter(|name| name.starts_with("guest/")).collect();
-    let small: Vec<&str> = guests.iter().copied().filter(|name| !name.starts_with("guest/linux/")).collect();
-    let mut text = String::from(HEAD);
-    text.push_str("if [ \"$family\" = understudy-suite ]; then\n");
-    text.push_str("  multiboot2 /boot/understudy $options\n");
-    module(&mut text, "suite", "root");
-    small.iter().for_each(|name| module(&mut text, name, name));
-    text.push_str("else\n  multiboot2 /boot/understudy $options\n");
-    let system =
-        names.iter().map(String::as_str).filter(|name| ["root", "services", "manifest"].contains(name));
-    system.chain(guests.iter().copied()).for_each(|name| module(&mut text, name, name));
-    text.push_str("fi\nboot\n");
-    Ok(text)
+/// Where the ISO lies.
+pub fn path(scope: Scope) -> PathBuf {
+    paths::in_target(match scope {
+        Scope::Suite => "image/suite.iso",
+        Scope::Everything => "image/understudy.iso",
+    })
 }
 
 const HEAD: &str = "\
@@ -59,10 +51,37 @@ set timeout=0
 set family=
 set options=
 smbios --type 1 --get-string 0x1a --set family
-if [ \"$family\" = understudy -o \"$family\" = understudy-suite ]; then
+if [ \"$family\" = understudy -o \"$family\" = understudy-suite SYSTEMS]; then
   smbios --type 1 --get-string 0x19 --set options
 fi
+multiboot2 /boot/understudy $options
+if [ \"$family\" = understudy-suite ]; then
+  module2 --nounzip /boot/suite root
 ";
+
+fn configuration(systems: &[System]) -> String {
+    let named = systems.iter().filter(|system| !system.name.is_empty());
+    let others: String = named.map(|system| format!("-o \"$family\" = {} ", family(system))).collect();
+    let mut text = HEAD.replace("SYSTEMS", &others);
+    for system in systems.iter().rev() {
+        if system.name.is_empty() {
+            text.push_str("else\n");
+        } else {
+            text.push_str(&format!("elif [ \"$family\" = {} ]; then\n", family(system)));
+        }
+        module(&mut text, "root", "root");
+        module(&mut text, "services", "services");
+        module(&mut text, &system.file(), "manifest");
+        system.guest_modules().iter().for_each(|name| module(&mut text, name, name));
+    }
+    text.push_str("fi\nboot\n");
+    text
+}
+
+/// SMBIOS family of a system.
+fn family(system: &System) -> String {
+    format!("{SYSTEM}-{}", system.name)
+}
 
 fn module(text: &mut String, file: &str, name: &str) {
     text.push_str(&format!("  module2 --nounzip /boot/{file} {name}\n"));

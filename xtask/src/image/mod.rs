@@ -5,6 +5,8 @@
 //! `linux`; who may do what at run time is the manifest, compiled by the crate that defines it.
 
 pub mod iso;
+mod linux;
+pub mod manifest;
 mod stage;
 
 use crate::bare::{self, Route};
@@ -14,6 +16,8 @@ use crate::paths;
 use crate::process;
 use crate::setup;
 use anyhow::{Context, Result, bail};
+use manifest::System;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,9 +36,30 @@ pub fn build(scope: Scope) -> Result<PathBuf> {
     let packages = packages::all()?;
     let wanted: Vec<&Package> = packages.iter().filter(|package| is_wanted(package, scope)).collect();
     compile(&wanted)?;
-    let stage = stage::Stage::open()?;
+    let stage = stage::Stage::open(if scope == Scope::Suite { "iso-suite" } else { "iso" })?;
     put_programs(&stage, &wanted, scope)?;
-    iso::make(&stage)
+    let systems = if scope == Scope::Everything { put_systems(&stage, &packages)? } else { Vec::new() };
+    iso::make(&stage, scope, &systems)
+}
+
+/// Stages manifests, and the Linux guests that they name.
+fn put_systems(stage: &stage::Stage, packages: &[Package]) -> Result<Vec<System>> {
+    let services = packages.iter().filter(|package| package.kind == Kind::Service);
+    let images: Vec<String> = services.flat_map(|package| package.programs.clone()).collect();
+    let systems = manifest::systems(&images)?;
+    let linux: BTreeSet<_> = systems.iter().flat_map(System::linux_modules).collect();
+    for modules in &linux {
+        linux::put(stage, packages, &modules.kernel, &modules.initrd)?;
+    }
+    for system in &systems {
+        stage.put(&system.file(), &system.manifest.encode())?;
+        for module in system.guest_modules() {
+            if !stage.has(&module) {
+                bail!("{}: nothing builds the boot module `{module}`", system.file());
+            }
+        }
+    }
+    Ok(systems)
 }
 
 fn is_wanted(package: &Package, scope: Scope) -> bool {
@@ -63,7 +88,7 @@ fn put_programs(stage: &stage::Stage, packages: &[&Package], scope: Scope) -> Re
     let mut services = Archive::default();
     for package in packages {
         for name in &package.programs {
-            let bytes = stripped(name)?;
+            let bytes = stripped(&program(name))?;
             match (package.kind, name.as_str()) {
                 (Kind::Core, _) => stage.put("understudy", &bytes)?,
                 (Kind::Service, "root" | "suite") => stage.put(name, &bytes)?,
@@ -71,7 +96,7 @@ fn put_programs(stage: &stage::Stage, packages: &[&Package], scope: Scope) -> Re
                     services.file(name, 0o755, &bytes);
                 }
                 (Kind::Guest, _) => stage.put(&format!("guest/{name}"), &bytes)?,
-                (Kind::Host, _) => {}
+                (Kind::LinuxGuest | Kind::Host, _) => {}
             }
         }
     }
@@ -82,13 +107,13 @@ fn put_programs(stage: &stage::Stage, packages: &[&Package], scope: Scope) -> Re
 }
 
 /// The program without debugging information, which stays in cargo's copy.
-fn stripped(name: &str) -> Result<Vec<u8>> {
-    let from = program(name);
+fn stripped(from: &Path) -> Result<Vec<u8>> {
+    let name = from.file_name().context("a program has a name")?;
     let folder = paths::in_target("image/stripped");
     std::fs::create_dir_all(&folder)?;
     let to = folder.join(name);
-    if is_older(&to, &from) {
-        process::quiet(Command::new("strip").args(["--strip-debug", "-o"]).arg(&to).arg(&from))?;
+    if is_older(&to, from) {
+        process::quiet(Command::new("strip").args(["--strip-debug", "-o"]).arg(&to).arg(from))?;
     }
     std::fs::read(&to).with_context(|| format!("cannot read {}", paths::shown(&to)))
 }

@@ -14,8 +14,8 @@ pub struct Stage {
 
 impl Stage {
     /// Opens the folder and makes it where it is missing.
-    pub fn open() -> Result<Stage> {
-        let folder = paths::in_target("image/iso");
+    pub fn open(name: &str) -> Result<Stage> {
+        let folder = paths::in_target("image").join(name);
         std::fs::create_dir_all(folder.join("boot/grub"))?;
         Ok(Stage { folder })
     }
@@ -34,6 +34,11 @@ impl Stage {
         let parent = path.parent().context("a staged file has a folder")?;
         std::fs::create_dir_all(parent)?;
         std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", paths::shown(&path)))
+    }
+
+    /// Whether a file is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.folder.join("boot").join(name).is_file()
     }
 
     /// All files, with their names under `/boot`, sorted.

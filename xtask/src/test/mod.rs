@@ -17,9 +17,6 @@ use clap::Args;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-pub use boot::serial_excerpt;
-pub use suite::cases as suite_cases;
-
 /// Arguments of the command.
 #[derive(Args)]
 pub struct Options {
