@@ -1,3 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-#![no_std]
-#![no_main]
+//! stub
+#![cfg_attr(target_os = "none", no_std)]
+#![cfg_attr(target_os = "none", no_main)]
+#[cfg(not(target_os = "none"))]
+fn main() {}
