@@ -13,6 +13,7 @@ pub mod console;
 pub mod environment;
 pub mod interface;
 pub mod manifest;
+pub mod operator;
 pub mod root;
 pub mod vmm;
 
