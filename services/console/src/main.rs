@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! stub
-#![no_std]
-#![no_main]
+//! The console service: one log for all, on the first serial port and in memory.
+#![cfg_attr(target_os = "none", no_std)]
+#![cfg_attr(target_os = "none", no_main)]
 #![forbid(unsafe_code)]
 
-rt::entry!(main);
+#[cfg(target_os = "none")]
+extern crate alloc;
+#[cfg(target_os = "none")]
+mod serve;
+#[cfg(target_os = "none")]
+mod uart;
 
-fn main(environment: &'static rt::Environment) {
-    log::info!("{}", environment.name);
-}
+#[cfg(target_os = "none")]
+rt::entry!(serve::main);
+
+#[cfg(not(target_os = "none"))]
+fn main() {}
