@@ -60,7 +60,7 @@ pub struct Environment {
     pub vms: Vec<VmEntry>,
     /// For the checkpoint service: memory for its pages.
     pub store: Vec<StoreFrame>,
-    /// For the operator: the secret that its peer has to know.
+    /// For the operator service: [`crate::operator::key`] of the secret that its peer has to know.
     pub secret: Option<[u8; 32]>,
 }
 
