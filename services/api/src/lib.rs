@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+pub mod checkpoint;
 pub mod console;
 pub mod environment;
 pub mod interface;
