@@ -4,7 +4,13 @@
 //! Entries save into the *current* context, the exit path resumes the current context; the kernel switches threads
 //! by changing which one is current. The layout is known to the assembly in `trap`.
 
+use crate::msr;
+use crate::percpu;
+use crate::trap::entry::understudy_exit;
+use crate::window::USER_LIMIT;
+use core::arch::asm;
 use core::cell::Cell;
+use core::sync::atomic::Ordering;
 
 /// Registers of a user thread. Only the CPU on which it is current, or on which its thread is owned, touches it.
 #[derive(Debug)]
@@ -79,8 +85,16 @@ impl Default for UserContext {
 
 /// Makes `context` the one that this CPU resumes next and saves into at the next entry.
 pub fn set_current(context: &'static UserContext) {
-    let _ = context;
-    todo!()
+    let block = percpu::this();
+    block.current.store(core::ptr::from_ref(context) as u64, Ordering::Relaxed);
+    let base = context.fs_base.get();
+    // A thread can set its base to 0 by loading FS, and to nothing else: 0 after 0 needs no write.
+    if base | block.fs_base.load(Ordering::Relaxed) != 0 {
+        let base = if base < USER_LIMIT { base } else { 0 };
+        // SAFETY: the core itself does not use FS; the address is canonical.
+        unsafe { msr::write(msr::FS_BASE, base) };
+        block.fs_base.store(base, Ordering::Relaxed);
+    }
 }
 
 /// The context set last on this CPU.
@@ -88,10 +102,16 @@ pub fn set_current(context: &'static UserContext) {
 /// Before the first [`set_current`] it is a spare one that belongs to the CPU.
 #[must_use]
 pub fn current() -> &'static UserContext {
-    todo!()
+    let context = percpu::this().current.load(Ordering::Relaxed) as *const UserContext;
+    // SAFETY: it came from a `&'static` in `set_current` or is the spare one.
+    unsafe { &*context }
 }
 
 /// Leaves for user mode with the current context, giving up the kernel stack.
 pub fn resume() -> ! {
-    todo!()
+    // SAFETY: no frame on the stack is ever returned to, and this CPU's stack has no other owner.
+    unsafe {
+        asm!("cli", "mov rsp, gs:[{stack}]", "jmp {exit}",
+             stack = const percpu::KERNEL_STACK, exit = sym understudy_exit, options(noreturn));
+    }
 }

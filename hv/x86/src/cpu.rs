@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Single instructions, and what the processor can do.
 
+use crate::msr;
+use crate::once::Once;
+use abi::boot::Virtualization;
+use core::arch::asm;
+use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
+
 /// What the processor can do, read once at boot.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs, reason = "the fields are the features of the same names")]
@@ -9,6 +15,7 @@ pub struct Features {
     pub tsc_deadline: bool,
     pub invariant_tsc: bool,
     pub pages_1g: bool,
+    pub nx: bool,
     pub xsave: bool,
     pub rdrand: bool,
     pub smep: bool,
@@ -19,26 +26,86 @@ pub struct Features {
     pub physical_bits: u8,
 }
 
+static FEATURES: Once<Features> = Once::new();
+
 /// What this processor can do.
 #[must_use]
 pub fn features() -> &'static Features {
-    todo!()
+    match FEATURES.get() {
+        Some(features) => features,
+        None => FEATURES.set(read_features()),
+    }
 }
 
-/// Lets interrupts in and waits for one.
+/// CPUID; zeros for a leaf beyond the highest.
+#[must_use]
+pub fn cpuid(leaf: u32, subleaf: u32) -> CpuidResult {
+    if __cpuid(leaf & 0x8000_0000).eax < leaf {
+        return CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
+    }
+    __cpuid_count(leaf, subleaf)
+}
+
+fn read_features() -> Features {
+    let has = |register: u32, bit: u32| register >> bit & 1 != 0;
+    let vendor = cpuid(0, 0);
+    let basic = cpuid(1, 0);
+    let structured = cpuid(7, 0);
+    let extended = cpuid(0x8000_0001, 0);
+    let power = cpuid(0x8000_0007, 0);
+    let sizes = cpuid(0x8000_0008, 0);
+    Features {
+        x2apic: has(basic.ecx, 21),
+        tsc_deadline: has(basic.ecx, 24),
+        invariant_tsc: has(power.edx, 8),
+        pages_1g: has(extended.edx, 26),
+        nx: has(extended.edx, 20),
+        xsave: has(basic.ecx, 26),
+        rdrand: has(basic.ecx, 30),
+        smep: has(structured.ebx, 7),
+        smap: has(structured.ebx, 20),
+        umip: has(structured.ecx, 2),
+        svm: has(extended.ecx, 2),
+        amd: vendor.ebx == u32::from_le_bytes(*b"Auth") || vendor.ebx == u32::from_le_bytes(*b"Hygo"),
+        physical_bits: if sizes.eax & 0xff == 0 { 36 } else { sizes.eax as u8 },
+    }
+}
+
+/// Whether VMs can run here, and if not, why.
+#[must_use]
+pub fn virtualization() -> Virtualization {
+    const SVM_DISABLED: u64 = 1 << 4;
+    const NESTED_PAGING: u32 = 1;
+    if !features().svm {
+        Virtualization::NoSvm
+    } else if msr::read(msr::VM_CR) & SVM_DISABLED != 0 {
+        Virtualization::DisabledByFirmware
+    } else if cpuid(0x8000_000a, 0).edx & NESTED_PAGING == 0 {
+        Virtualization::NoNestedPaging
+    } else {
+        Virtualization::Svm
+    }
+}
+
+/// Lets interrupts in and waits for one. (One that came before is not slept over: STI lets the HLT pass first.)
 pub fn idle_wait() {
-    todo!()
+    // SAFETY: the entries save and restore everything that this code uses.
+    unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
 }
 
 /// Lets interrupts in for a moment.
 pub fn interrupt_window() {
-    todo!()
+    // SAFETY: as in `idle_wait`.
+    unsafe { asm!("sti", "nop", "cli", options(nostack)) };
 }
 
 /// The time stamp counter.
 #[must_use]
 pub fn rdtsc() -> u64 {
-    todo!()
+    let (low, high): (u32, u32);
+    // SAFETY: reads a counter.
+    unsafe { asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags)) };
+    u64::from(high) << 32 | u64::from(low)
 }
 
 /// To be called in a spin loop.
@@ -48,11 +115,23 @@ pub fn pause() {
 
 /// Stops this CPU.
 pub fn halt_forever() -> ! {
-    todo!()
+    loop {
+        // SAFETY: with interrupts off nothing runs on this CPU any more, but for an NMI.
+        unsafe { asm!("cli", "hlt", options(nostack)) };
+    }
 }
 
 /// A word from the hardware's random number generator, if it has one and it delivers.
 #[must_use]
 pub fn rdrand() -> Option<u64> {
-    todo!()
+    const TRIES: usize = 10;
+    if !features().rdrand {
+        return None;
+    }
+    (0..TRIES).find_map(|_| {
+        let (word, good): (u64, u8);
+        // SAFETY: the instruction exists, by CPUID.
+        unsafe { asm!("rdrand {}", "setc {}", out(reg) word, out(reg_byte) good, options(nomem, nostack)) };
+        (good != 0).then_some(word)
+    })
 }

@@ -19,6 +19,9 @@ pub mod cpu;
 pub mod fpu;
 pub mod ioapic;
 pub mod lapic;
+pub(crate) mod mmio;
+pub(crate) mod msr;
+pub(crate) mod once;
 pub mod percpu;
 pub mod port;
 pub mod serial;
@@ -31,6 +34,23 @@ pub mod window;
 
 /// The last words of a core that found itself wrong: prints the panic and stops this CPU.
 pub fn epitaph(info: &core::panic::PanicInfo) -> ! {
-    println!("core panic on CPU {}: {}", percpu::cpu_index(), info);
+    println!("core: panic on CPU {}: {}", percpu::cpu_index(), info);
     trap::stop()
+}
+
+/// Names the function that the boot CPU enters the kernel by, and what becomes of a panic.
+#[macro_export]
+macro_rules! entry {
+    ($start:path) => {
+        #[unsafe(export_name = "understudy_kernel_start")]
+        extern "C" fn kernel_start() -> ! {
+            let start: fn() -> ! = $start;
+            start()
+        }
+
+        #[panic_handler]
+        fn panic(info: &core::panic::PanicInfo) -> ! {
+            $crate::epitaph(info)
+        }
+    };
 }

@@ -5,36 +5,33 @@
 //! interrupt controllers of this crate, and the kernel on behalf of a holder of a `PortRange` that covers the port.
 //! No port of the estate reaches the memory of the core (devices with DMA are not given away without an IOMMU).
 
-/// Reads a byte.
-#[must_use]
-pub fn in8(port: u16) -> u8 {
-    let _ = port;
-    todo!()
+use core::arch::asm;
+
+macro_rules! port {
+    ($read:ident, $write:ident, $word:ty, $register:tt, $bits:literal) => {
+        #[doc = concat!("Reads ", $bits, " bits.")]
+        #[must_use]
+        pub fn $read(port: u16) -> $word {
+            let value: $word;
+            // SAFETY: see the header.
+            unsafe {
+                asm!(concat!("in ", $register, ", dx"), out($register) value, in("dx") port,
+                     options(nomem, nostack, preserves_flags));
+            }
+            value
+        }
+
+        #[doc = concat!("Writes ", $bits, " bits.")]
+        pub fn $write(port: u16, value: $word) {
+            // SAFETY: see the header.
+            unsafe {
+                asm!(concat!("out dx, ", $register), in($register) value, in("dx") port,
+                     options(nomem, nostack, preserves_flags));
+            }
+        }
+    };
 }
-/// Reads 16 bits.
-#[must_use]
-pub fn in16(port: u16) -> u16 {
-    let _ = port;
-    todo!()
-}
-/// Reads 32 bits.
-#[must_use]
-pub fn in32(port: u16) -> u32 {
-    let _ = port;
-    todo!()
-}
-/// Writes a byte.
-pub fn out8(port: u16, value: u8) {
-    let _ = (port, value);
-    todo!()
-}
-/// Writes 16 bits.
-pub fn out16(port: u16, value: u16) {
-    let _ = (port, value);
-    todo!()
-}
-/// Writes 32 bits.
-pub fn out32(port: u16, value: u32) {
-    let _ = (port, value);
-    todo!()
-}
+
+port!(in8, out8, u8, "al", 8);
+port!(in16, out16, u16, "ax", 16);
+port!(in32, out32, u32, "eax", 32);

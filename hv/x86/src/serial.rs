@@ -1,6 +1,56 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first serial line, polled: what the core itself has to say.
 
+use crate::once::SpinLock;
+use crate::port::{in8, out8};
+use core::fmt::{self, Write};
+
+const COM1: u16 = 0x3f8;
+const INTERRUPTS: u16 = COM1 + 1;
+const FIFO: u16 = COM1 + 2;
+const LINE: u16 = COM1 + 3;
+const MODEM: u16 = COM1 + 4;
+const STATUS: u16 = COM1 + 5;
+const HOLDING_EMPTY: u8 = 1 << 5;
+/// Reads of the status before a byte is given up: far more than one takes at 115200 baud.
+const PATIENCE: usize = 100_000;
+
+struct Line;
+
+static LOCK: SpinLock = SpinLock::new();
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                put(b'\r');
+            }
+            put(byte);
+        }
+        Ok(())
+    }
+}
+
+fn put(byte: u8) {
+    let ready = (0..PATIENCE).any(|_| in8(STATUS) & HOLDING_EMPTY != 0);
+    if ready {
+        out8(COM1, byte);
+    }
+}
+
+/// 115200 baud, 8 data bits, no parity, 1 stop bit, no interrupts.
+pub(crate) fn init() {
+    const DIVISOR_ACCESS: u8 = 0x80;
+    const EIGHT_BITS: u8 = 3;
+    out8(INTERRUPTS, 0);
+    out8(LINE, DIVISOR_ACCESS | EIGHT_BITS);
+    out8(COM1, 1);
+    out8(INTERRUPTS, 0);
+    out8(LINE, EIGHT_BITS);
+    out8(FIFO, 0xc7);
+    out8(MODEM, 3);
+}
+
 /// Prints a line on the first serial line.
 #[macro_export]
 macro_rules! println {
@@ -8,7 +58,7 @@ macro_rules! println {
 }
 
 /// Prints; for [`println!`].
-pub fn print(arguments: core::fmt::Arguments) {
-    let _ = arguments;
-    todo!()
+pub fn print(arguments: fmt::Arguments) {
+    let _turn = LOCK.lock();
+    let _ = Line.write_fmt(arguments);
 }

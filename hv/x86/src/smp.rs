@@ -1,11 +1,180 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Starting the other CPUs.
+//!
+//! One after the other, through one page below 1 MiB: real mode, straight to 64-bit mode on the tables that the boot
+//! CPU came through itself, then to [`arrive`] on the CPU's own stack.
+
+use crate::{boot, clock, control, cpu, lapic, percpu, println, space, window};
+use core::arch::global_asm;
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+/// What a CPU finds at the end of the page where it begins.
+#[repr(C)]
+struct Parameters {
+    gdt: [u64; 2],
+    gdt_limit: u16,
+    gdt_base: [u16; 2],
+    reserved: u16,
+    root: u64,
+    stack: u64,
+    entry: u64,
+    index: u64,
+}
+
+/// Offset of the parameters in the page.
+const PARAMETERS: usize = 0xf00;
+
+global_asm!(
+    r#"
+    .pushsection .rodata.start, "a", @progbits
+    .code16
+    understudy_start_code:
+        cli
+        cld
+        xor ebx, ebx
+        mov ax, cs
+        mov bx, ax
+        mov ds, ax
+        shl ebx, 4
+        mov eax, 0x20
+        mov cr4, eax
+        mov eax, dword ptr [{root}]
+        mov cr3, eax
+        mov ecx, 0xc0000080
+        rdmsr
+        or eax, 0x100
+        wrmsr
+        lgdt [{gdtr}]
+        mov eax, cr0
+        or eax, 0x80000001
+        and eax, 0x9fffffff
+        mov cr0, eax
+        // A far jump whose 32-bit target the boot CPU fills in.
+        .byte 0x66, 0xea
+    understudy_start_jump:
+        .long start_long - understudy_start_code
+        .short 8
+    .code64
+    start_long:
+        mov ebx, ebx
+        xor eax, eax
+        mov ss, ax
+        mov es, ax
+        mov fs, ax
+        mov gs, ax
+        mov ds, ax
+        mov rsp, [rbx + {stack}]
+        mov rdi, [rbx + {index}]
+        xor ebp, ebp
+        call [rbx + {entry}]
+        ud2
+    understudy_start_code_end:
+    .popsection
+    "#,
+    root = const PARAMETERS + offset_of!(Parameters, root),
+    gdtr = const PARAMETERS + offset_of!(Parameters, gdt_limit),
+    stack = const PARAMETERS + offset_of!(Parameters, stack),
+    index = const PARAMETERS + offset_of!(Parameters, index),
+    entry = const PARAMETERS + offset_of!(Parameters, entry),
+);
+
+unsafe extern "C" {
+    static understudy_start_code: u8;
+    static understudy_start_jump: u8;
+    static understudy_start_code_end: u8;
+}
+
+const INIT_MICROSECONDS: u64 = 10_000;
+/// After this long without an answer the start is sent again, as old processors need.
+const RETRY_MICROSECONDS: u64 = 100_000;
+const RETRIES: usize = 30;
+
+/// CPUs that run.
+static RUNNING: AtomicUsize = AtomicUsize::new(1);
+static ENTRY: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Starts every CPU of [`crate::boot::BootFacts::cpus`] but the boot CPU. Each calls `entry` with its index, on its
 /// own kernel stack, in the core's own space, with its local APIC enabled and interrupts off; `entry` never returns
 /// (it ends in [`crate::context::resume`] or an idle loop). Returns how many CPUs run, the boot CPU included, once
-/// all have arrived in `entry`. To be called once. CPUs that do not answer are reported on the serial line.
+/// all have arrived at `entry`; their indices are 0 to that, exclusive. To be called once. A CPU that does not answer is
+/// reported on the serial line, and those after it stay off.
 pub fn start_all(entry: fn(usize) -> !) -> usize {
-    let _ = entry;
-    todo!()
+    let cpus = boot::facts().cpus;
+    if cpus.len() < 2 {
+        return 1;
+    }
+    let Some(page) = boot::low_page() else {
+        println!("core: no memory below 1 MiB to start other CPUs in");
+        return 1;
+    };
+    ENTRY.store(entry as *mut (), Ordering::Release);
+    write_start_page(page);
+    cpus.iter().skip(1).for_each(|&id| lapic::send_init(id));
+    clock::wait_microseconds(INIT_MICROSECONDS);
+    for (index, &id) in cpus.iter().enumerate().skip(1) {
+        if !start(page, index, id) {
+            println!("core: CPU {index} (APIC id {id}) does not start");
+            lapic::send_init(id);
+            break;
+        }
+    }
+    // SAFETY: the page is ours and in the window; no CPU is in it any more.
+    unsafe { core::ptr::write_bytes(window::to_virt(page) as *mut u8, 0, 4096) };
+    RUNNING.load(Ordering::Acquire)
+}
+
+fn write_start_page(page: u64) {
+    let code = &raw const understudy_start_code;
+    let length = (&raw const understudy_start_code_end) as usize - code as usize;
+    let jump = (&raw const understudy_start_jump) as usize - code as usize;
+    let to = window::to_virt(page) as *mut u8;
+    // SAFETY: the page is ours, in the window, and longer than code and parameters.
+    unsafe {
+        core::ptr::copy_nonoverlapping(code, to, length);
+        let target = to.add(jump).cast::<u32>();
+        target.write_unaligned(target.read_unaligned() + page as u32);
+    }
+}
+
+/// Starts one CPU and waits until it has left the page.
+fn start(page: u64, index: usize, id: u32) -> bool {
+    const CODE: u64 = 0x00af_9b00_0000_ffff;
+    let gdt = page as usize + PARAMETERS;
+    let parameters = Parameters {
+        gdt: [0, CODE],
+        gdt_limit: 15,
+        gdt_base: [gdt as u16, (gdt >> 16) as u16],
+        reserved: 0,
+        root: boot::image::early_root(),
+        stack: percpu::kernel_stack_end(index),
+        entry: arrive as *const () as u64,
+        index: index as u64,
+    };
+    // SAFETY: as in `write_start_page`; the CPU that the last parameters were for has read them.
+    unsafe { ((window::to_virt(page) + PARAMETERS as u64) as *mut Parameters).write(parameters) };
+    for _ in 0..RETRIES {
+        lapic::send_startup(id, page);
+        let end = cpu::rdtsc() + RETRY_MICROSECONDS * clock::tsc_khz() / 1000;
+        while cpu::rdtsc() < end {
+            if RUNNING.load(Ordering::Acquire) > index {
+                return true;
+            }
+            cpu::pause();
+        }
+    }
+    false
+}
+
+/// The first Rust code of another CPU, still on the tables of the entry.
+extern "C" fn arrive(index: usize) -> ! {
+    control::init_this_cpu();
+    percpu::init(index);
+    space::activate(space::kernel_root());
+    lapic::init_this_cpu();
+    let entry = ENTRY.load(Ordering::Acquire);
+    // SAFETY: `start_all` stored a function of this type.
+    let entry = unsafe { core::mem::transmute::<*mut (), fn(usize) -> !>(entry) };
+    RUNNING.fetch_add(1, Ordering::AcqRel);
+    entry(index)
 }

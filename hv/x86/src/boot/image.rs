@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where the image is, in both senses.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use firmware::memory::Range;
+
+/// Physical address of the image, as the entry found it.
+static BASE: AtomicU64 = AtomicU64::new(0);
+
+unsafe extern "C" {
+    static understudy_image: u8;
+    static understudy_text_end: u8;
+    static understudy_rodata_end: u8;
+    static understudy_image_end: u8;
+    static understudy_early_tables: u8;
+}
+
+pub(super) fn set_base(physical: u64) {
+    BASE.store(physical, Ordering::Relaxed);
+}
+
+/// Virtual addresses: start, end of code, end of constants, end.
+pub(super) fn sections() -> [u64; 4] {
+    [
+        (&raw const understudy_image) as u64,
+        (&raw const understudy_text_end) as u64,
+        (&raw const understudy_rodata_end) as u64,
+        (&raw const understudy_image_end) as u64,
+    ]
+}
+
+/// Physical address of what lies at `address` in the image.
+pub(crate) fn physical(address: u64) -> u64 {
+    address - (&raw const understudy_image) as u64 + BASE.load(Ordering::Relaxed)
+}
+
+/// Physical address of the tables of the entry: below 4 GiB, with the first 4 GiB mapped one to one.
+pub(crate) fn early_root() -> u64 {
+    physical((&raw const understudy_early_tables) as u64)
+}
+
+/// The physical memory of the image.
+pub(super) fn range() -> Range {
+    let [start, .., end] = sections();
+    Range { base: physical(start), size: end - start }
+}
