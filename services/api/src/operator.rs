@@ -18,7 +18,7 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{console, root, vmm};
+use crate::{checkpoint, console, root, vmm};
 
 pub mod client;
 pub mod frame;
@@ -51,6 +51,8 @@ pub enum Request {
     Console(console::Request),
     /// Of the VMM of a VM.
     Vm(String, vmm::Request),
+    /// Of the checkpoint service.
+    Checkpoint(checkpoint::Request),
 }
 
 /// What is answered.
@@ -66,6 +68,8 @@ pub enum Reply {
     Console(console::Reply),
     /// To [`Request::Vm`].
     Vm(vmm::Reply),
+    /// To [`Request::Checkpoint`].
+    Checkpoint(checkpoint::Reply),
 }
 
 /// Why a request was not passed on, or had no answer.
@@ -87,5 +91,9 @@ pub fn permitted(request: &Request) -> bool {
     match request {
         Request::Ping | Request::Root(_) | Request::Vm(..) => true,
         Request::Console(request) => matches!(request, console::Request::Read { .. }),
+        Request::Checkpoint(request) => {
+            use checkpoint::Request::{List, Remove, Store};
+            matches!(request, List { .. } | Remove { .. } | Store)
+        }
     }
 }

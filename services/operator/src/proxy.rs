@@ -4,6 +4,7 @@
 use alloc::string::{String, ToString};
 
 use api::Interface;
+use api::checkpoint::Checkpoint;
 use api::console::Console;
 use api::operator::{Failure, Reply, Request, permitted};
 use api::root::Root;
@@ -34,6 +35,9 @@ impl Proxy {
             Request::Root(request) => call::<Root>(Root::NAME, &request, PATIENCE_MS).map(Reply::Root),
             Request::Console(request) => {
                 call::<Console>(Console::NAME, &request, PATIENCE_MS).map(Reply::Console)
+            }
+            Request::Checkpoint(request) => {
+                call::<Checkpoint>(Checkpoint::NAME, &request, PATIENCE_MS).map(Reply::Checkpoint)
             }
             Request::Vm(name, request) => self.vm(&name, &request).map(Reply::Vm),
         };
