@@ -1,2 +1,45 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory that becomes kernel objects.
+//!
+//! Owns the layout of every kernel object and the only way from a physical address to one. The kernel itself contains no
+//! unsafe code; what makes that possible is argued here once, in numbered claims:
+//!
+//! 1. *Every object is valid when its memory is zero.* Objects consist of cells and atomics of plain numbers, optional references
+//!    (zero is `None`) and enums whose zero is a value. Untyped memory is cleared before it is retyped.
+//! 2. *A [`Ref`] names an object of its type.* The kernel makes one only from a capability of that type
+//!    ([`Ref::from_cap`]), and such a capability is written only by retype, by derivation from another one, and at boot.
+//! 3. *No reference outlives its object.* An object dies when its last capability is deleted, which happens with every other CPU
+//!    stopped outside of any operation; the kernel's finaliser takes the object out of every queue, cache and link first. Local
+//!    variables do not survive an operation.
+//! 4. *No two CPUs touch the same cell at once.* The cells of an object belong to its home CPU, or to the
+//!    holder of the capability lock while the home CPU is stopped; whatever is shared without that is an atomic. See
+//!    `docs/adr/0001-one-capability-lock.md`.
+//! 5. *Objects are always reached by the physical window*, which maps every page of the estate for as long as the core runs.
+//!    Even a reference that broke claim 3 would therefore read memory, not fault; what it read would be a number, never a
+//!    pointer that Rust relies on for more than claim 2.
 #![no_std]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod endpoint;
+mod frame;
+mod interrupt;
+mod notification;
+mod percpu;
+mod reference;
+mod slot;
+mod space;
+mod spaces;
+mod thread;
+mod vcpu;
+
+pub use endpoint::{Endpoint, Reply};
+pub use frame::{clear, copy, copy_words, read_word, write_boot_info, write_word};
+pub use interrupt::{LINES, Line, line, line_of_slot};
+pub use notification::Notification;
+pub use percpu::PerCpu;
+pub use reference::{Object, Ref, Tag};
+pub use slot::{Container, SlotArray, SlotMemory, container, peek, slot_at};
+pub use space::{GuestSpace, HostSpace, Pool, Tables};
+pub use spaces::{AnySpace, enter_space, leave_space, space_of};
+pub use thread::{QueueLinks, Thread, ThreadSlot, ThreadState, TimeLinks};
+pub use vcpu::Vcpu;

@@ -28,6 +28,13 @@ pub fn evict_fpu(cpu: &Cpu, pages: &Pages) {
     }
 }
 
+/// Takes the registers of whatever vCPU they belong to off this CPU.
+pub fn evict_any(cpu: &Cpu) {
+    if cpu.owner.get().is_some() {
+        switch(cpu, None);
+    }
+}
+
 /// CPU that holds the registers of a vCPU. Only there may it run, be exported or imported, until `evict_fpu` there.
 #[must_use]
 pub fn fpu_home(pages: &Pages) -> Option<usize> {

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! System calls: dispatch, and what becomes of the outcome.
+
+use crate::hold::{Abort, Hold, Outcome};
+use crate::{ipc, notify, state, thread, vcpu_run};
+use abi::error::Error;
+use abi::syscall::Syscall;
+use store::{Ref, Thread};
+
+/// The current thread has executed SYSCALL.
+pub fn enter() {
+    let Some(thread) = state::local().current.get() else { return thread::finish() };
+    match dispatch(thread, &Hold::NONE) {
+        Ok(()) => {}
+        Err(abort) => settle(abort),
+    }
+    thread::finish();
+}
+
+/// An outcome other than success: take hold and decode again, tell the caller, or let it execute the call again.
+fn settle(first: Abort) {
+    let mut abort = first;
+    loop {
+        // Whoever stopped this CPU while it waited may have suspended the thread.
+        match abort {
+            Abort::Need(grip) => {
+                let hold = Hold::take(grip);
+                let Some(thread) = state::local().current.get() else { return };
+                match dispatch(thread, &hold) {
+                    Ok(()) => return,
+                    Err(again) => abort = again,
+                }
+            }
+            Abort::Error(error) => {
+                if let Some(thread) = state::local().current.get() {
+                    thread.context.rax.set(error.number());
+                }
+                return;
+            }
+            Abort::Again => {
+                if let Some(thread) = state::local().current.get() {
+                    thread::rewind(thread);
+                }
+                return;
+            }
+        }
+    }
+}
+
+fn dispatch(thread: Ref<Thread>, hold: &Hold) -> Outcome {
+    match Syscall::from_number(thread.context.rax.get()) {
+        Some(Syscall::Call) => ipc::call(thread, hold),
+        Some(Syscall::ReplyReceive) => ipc::reply_receive(thread, hold),
+        Some(Syscall::Receive) => ipc::receive(thread, hold),
+        Some(Syscall::Reply) => ipc::reply(thread, hold),
+        Some(Syscall::Signal) => notify::signal(thread),
+        Some(Syscall::Wait) => notify::wait(thread, hold),
+        Some(Syscall::VcpuRun) => vcpu_run::run(thread, hold),
+        Some(Syscall::Yield) => {
+            thread.context.rax.set(0);
+            let cpu = state::local();
+            thread::rotate(cpu);
+            Ok(())
+        }
+        None => Err(Abort::Error(Error::InvalidSyscall)),
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Deadlines, time slices and the one timer of a CPU.
+
+use crate::hold::Hold;
+use crate::state::{self, CpuState};
+use crate::thread;
+use abi::error::Error;
+use store::{Ref, Thread, TimeLinks};
+use x86_machine::{clock, cpu, lapic};
+
+/// Most threads that one timer interrupt wakes; the next one follows at once.
+const WAKES_AT_ONCE: usize = 16;
+
+/// Length of a time slice in TSC ticks where the thread has none of its own: 10 ms.
+fn default_slice() -> u64 {
+    clock::tsc_khz() * 10
+}
+
+/// A thread waits until `deadline` at most. It is of this CPU.
+pub fn set_deadline(thread: Ref<Thread>, deadline: u64) {
+    if deadline == abi::syscall::FOREVER {
+        return;
+    }
+    let cpu = state::local();
+    thread.deadline.set(deadline);
+    thread.timed.set(true);
+    cpu.timeouts.insert(&TimeLinks, thread, |other| other.deadline.get());
+    cpu.timer_stale.set(true);
+}
+
+/// A thread begins a new time slice.
+pub fn begin_slice(cpu: &CpuState, thread: Ref<Thread>) {
+    let slice = thread.slice.get();
+    let slice = if slice == 0 { default_slice() } else { slice };
+    cpu.slice_end.set(cpu::rdtsc().saturating_add(slice));
+    if cpu.ready.any_at(thread.priority.get()) {
+        cpu.timer_stale.set(true);
+    }
+}
+
+/// Set the timer to what comes first.
+pub fn arm(cpu: &CpuState) {
+    cpu.timer_stale.set(false);
+    let mut next = cpu.vcpu_deadline.get();
+    if let Some(first) = cpu.timeouts.first() {
+        next = next.min(first.deadline.get());
+    }
+    if let Some(current) = cpu.current.get() {
+        if cpu.ready.any_at(current.priority.get()) {
+            next = next.min(cpu.slice_end.get());
+        }
+    }
+    if next == cpu.timer.get() {
+        return;
+    }
+    cpu.timer.set(next);
+    if next == u64::MAX {
+        lapic::timer_disarm();
+    } else {
+        lapic::timer_arm(next);
+    }
+}
+
+/// The timer has fired.
+pub fn fired() {
+    let cpu = state::local();
+    cpu.timer.set(u64::MAX);
+    cpu.timer_stale.set(true);
+    let now = cpu::rdtsc();
+    for _ in 0..WAKES_AT_ONCE {
+        let Some(first) = cpu.timeouts.first() else { break };
+        if first.deadline.get() > now {
+            break;
+        }
+        thread::detach(first);
+        thread::fail(first, Error::TimedOut, &Hold::NONE);
+    }
+    let Some(current) = cpu.current.get() else { return };
+    if now >= cpu.slice_end.get() {
+        begin_slice(cpu, current);
+        if cpu.ready.any_at(current.priority.get()) {
+            cpu.reschedule.set(true);
+            if !cpu.in_window.get() {
+                thread::rotate(cpu);
+            }
+        }
+    }
+}

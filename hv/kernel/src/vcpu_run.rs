@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `VcpuRun`: a vCPU runs until something concerns its VMM.
+//!
+//! The path from an exit to the VMM takes no lock. What concerns the core alone (an interrupt of the machine, a sealed page that
+//! nobody has to be asked about) is dealt with here. Between two rounds interrupts are let in; then the vCPU, its thread or its
+//! memory may have been taken away by another CPU, so the system call is wound back before and executed again if anything happened.
+
+use crate::hold::{Abort, Grip, Hold, Outcome};
+use crate::invoke::{Opened, ask_pager, open_page};
+use crate::state::{self, CpuState};
+use crate::{lookup, thread, time};
+use ::vcpu::exit::{Cause, decode};
+use abi::error::Error;
+use abi::rights::Rights;
+use abi::vcpu::{Exit, access};
+use addr::GuestPhysAddr;
+use core::sync::atomic::Ordering;
+use store::{GuestSpace, Ref, Thread, Vcpu};
+use x86_machine::{cpu, percpu, svm};
+
+/// What one run works with.
+struct Run {
+    thread: Ref<Thread>,
+    vcpu: Ref<Vcpu>,
+    space: Ref<GuestSpace>,
+    svm: &'static svm::Cpu,
+    pages: svm::Pages,
+}
+
+/// What a round ended with.
+enum Round {
+    /// Another one.
+    Again,
+    /// The VMM has its exit.
+    Done,
+    /// The thread does not go on now; the system call is wound back.
+    Leave,
+    /// A page that is sealed, maybe.
+    Refused(u64),
+}
+
+/// The system call.
+pub fn run(thread: Ref<Thread>, hold: &Hold) -> Outcome {
+    let vcpu: Ref<Vcpu> = lookup::object(thread, thread.context.rdi.get(), Rights::EXECUTE)?;
+    let space = vcpu.space.get().ok_or(Error::NotConfigured)?;
+    let svm = state::local().svm.get().ok_or(Error::Unsupported)?;
+    let run = Run { thread, vcpu, space, svm, pages: Vcpu::pages(vcpu) };
+    if vcpu.sealed_write.get() != 0 {
+        return run.settle_sealed_write(hold);
+    }
+    if hold.is_world() || hold.need(Grip::Lock).is_ok() {
+        // Whatever it was held for is done; a guest does not run with the lock held.
+        return Err(Abort::Again);
+    }
+    if svm::fpu_home(&run.pages).is_some_and(|cpu| cpu != percpu::cpu_index()) {
+        return Err(Abort::Need(Grip::World));
+    }
+    // Does another thread run it?
+    if vcpu.running_on.compare_exchange(0, state::here(), Ordering::SeqCst, Ordering::Relaxed).is_err() {
+        return Err(Abort::Error(Error::Busy));
+    }
+    let ended = run.rounds(state::local());
+    vcpu.running_on.store(0, Ordering::SeqCst);
+    state::local().vcpu_deadline.set(u64::MAX);
+    match ended {
+        Round::Refused(page) => {
+            vcpu.sealed_write.set(page + 1);
+            Err(Abort::Need(Grip::Lock))
+        }
+        Round::Done => {
+            thread.context.rax.set(0);
+            Ok(())
+        }
+        Round::Again | Round::Leave => Ok(()),
+    }
+}
+
+impl Run {
+    fn rounds(&self, cpu: &CpuState) -> Round {
+        loop {
+            if let Some((exit, info)) = self.outside_reason(cpu) {
+                svm::publish(self.svm, &self.pages, exit, &[info, 0, 0, 0]);
+                return Round::Done;
+            }
+            self.flush_if_stale(cpu);
+            match self.round(cpu) {
+                Round::Again => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    /// A reason to return that does not come from the guest.
+    fn outside_reason(&self, cpu: &CpuState) -> Option<(Exit, u64)> {
+        if self.vcpu.kicked.load(Ordering::Relaxed) && self.vcpu.kicked.swap(false, Ordering::SeqCst) {
+            return Some((Exit::Kicked, 0));
+        }
+        if let Some(notification) = self.thread.bound.get() {
+            if notification.word.load(Ordering::Relaxed) != 0 {
+                return Some((Exit::Notification, notification.word.swap(0, Ordering::SeqCst)));
+            }
+        }
+        let deadline = self.pages.shared.deadline.get();
+        if deadline != u64::MAX {
+            if deadline <= cpu::rdtsc() {
+                return Some((Exit::Deadline, 0));
+            }
+            cpu.vcpu_deadline.set(deadline);
+            if deadline < cpu.timer.get() {
+                time::arm(cpu);
+            }
+        }
+        None
+    }
+
+    /// Translations of this guest that the CPU may hold are stale if permissions were cut since, if another vCPU ran here since (they
+    /// share an address-space number), or if this one ran elsewhere.
+    fn flush_if_stale(&self, cpu: &CpuState) {
+        let generation = self.space.generation.load(Ordering::Relaxed);
+        let address = self.vcpu.address();
+        if self.vcpu.generation.get() != generation
+            || cpu.last_vcpu.get() != address
+            || self.vcpu.last_cpu.get() != state::here()
+        {
+            self.vcpu.generation.set(generation);
+            cpu.last_vcpu.set(address);
+            self.vcpu.last_cpu.set(state::here());
+            svm::flush_next(&self.pages);
+        }
+    }
+
+    fn round(&self, cpu: &CpuState) -> Round {
+        let raw = svm::run(self.svm, &self.pages);
+        match decode(&raw) {
+            Cause::HostInterrupt | Cause::HostNmi => self.let_interrupts_in(cpu),
+            Cause::Memory(address, bits) if bits & access::WRITE != 0 && bits & access::PRESENT != 0 => {
+                Round::Refused(address)
+            }
+            Cause::Memory(address, bits) => {
+                svm::publish(self.svm, &self.pages, Exit::Memory, &[address, bits, 0, 0]);
+                Round::Done
+            }
+            Cause::Guest(exit, info) => {
+                svm::publish(self.svm, &self.pages, exit, &info);
+                Round::Done
+            }
+        }
+    }
+
+    fn let_interrupts_in(&self, cpu: &CpuState) -> Round {
+        let stops = cpu.stops.get();
+        thread::rewind(self.thread);
+        cpu.in_window.set(true);
+        cpu::interrupt_window();
+        cpu.in_window.set(false);
+        if cpu.stops.get() != stops || cpu.reschedule.get() || cpu.current.get() != Some(self.thread) {
+            return Round::Leave;
+        }
+        if cpu.timer_stale.get() {
+            time::arm(cpu);
+        }
+        thread::advance(self.thread);
+        Round::Again
+    }
+
+    /// Second half of a refused write, with the lock held.
+    fn settle_sealed_write(&self, hold: &Hold) -> Outcome {
+        hold.need(Grip::Lock)?;
+        let page = self.vcpu.sealed_write.get() - 1;
+        let address = GuestPhysAddr::new(page).ok_or(Error::OutOfRange)?;
+        match open_page(self.space, address) {
+            Opened::Yes => {
+                self.vcpu.sealed_write.set(0);
+                svm::flush_next(&self.pages);
+                Err(Abort::Again)
+            }
+            Opened::Ask(sealed) => {
+                thread::rewind(self.thread);
+                let asked = ask_pager(self.thread, self.space, sealed, hold);
+                if asked.is_err() {
+                    thread::advance(self.thread);
+                } else {
+                    self.vcpu.sealed_write.set(0);
+                }
+                asked
+            }
+            Opened::Never => {
+                self.vcpu.sealed_write.set(0);
+                let bits = access::PRESENT | access::WRITE;
+                svm::publish(self.svm, &self.pages, Exit::Memory, &[page, bits, 0, 0]);
+                self.thread.context.rax.set(0);
+                Ok(())
+            }
+        }
+    }
+}
