@@ -7,11 +7,15 @@
 #![forbid(unsafe_code)]
 
 mod bare;
+mod bench;
 mod boot;
 mod check;
 mod cpio;
+mod demo;
+mod graph;
 mod image;
 mod lint;
+mod operator;
 mod packages;
 mod paths;
 mod process;
@@ -43,10 +47,16 @@ enum Action {
     Build,
     /// Run every test, or those whose name contains a word
     Test(test::Options),
+    /// Count what things cost (target/bench.json), with --check against tests/budget.toml
+    Bench(bench::Options),
     /// Format, clippy, warnings, house lints, rustdoc
     Check,
+    /// Draw who may do what to whom, from the manifest (target/graph.svg)
+    Graph(graph::Options),
     /// Boot the image once and show its console, e.g. `boot --root suite --case NAME`
     Boot(boot::Options),
+    /// Run a scripted scenario and tell what happens; without a name the main job
+    Demo(demo::Options),
     /// Boot the default system and stay at its console (Ctrl-A X ends it)
     Run(run::Options),
 }
@@ -71,6 +81,9 @@ fn run(action: Action) -> Result<ExitCode> {
         }
         Action::Build => image::build(image::Scope::Everything).map(|_| ExitCode::SUCCESS),
         Action::Test(options) => test::run(&options),
+        Action::Graph(options) => graph::run(&options),
+        Action::Demo(options) => demo::run(&options),
+        Action::Bench(options) => bench::run(&options),
         Action::Check => check::run(),
         Action::Boot(options) => boot::run(&options),
         Action::Run(options) => run::run(&options),

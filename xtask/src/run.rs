@@ -4,15 +4,12 @@
 //! The socket and the secret lie in `target/run`, where the operator's tool looks for them.
 
 use crate::image::{self, Scope};
+use crate::operator::Line;
 use crate::paths;
 use crate::process;
 use crate::qemu::Machine;
 use anyhow::{Context, Result};
 use clap::Args;
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Arguments of the command.
@@ -38,37 +35,12 @@ pub struct Options {
     qemu: Vec<String>,
 }
 
-/// The operator's end of a running system.
-pub struct OperatorLine {
-    /// The socket.
-    pub socket: PathBuf,
-    /// The file with the secret, readable by this user alone.
-    pub secret_file: PathBuf,
-    /// The secret in hex, as on the core's command line.
-    pub secret: String,
-}
-
-/// Prepares socket and secret in `folder`.
-pub fn operator_line(folder: &Path) -> Result<OperatorLine> {
-    std::fs::create_dir_all(folder)?;
-    let mut random = [0; 32];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut random))
-        .context("no /dev/urandom")?;
-    let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let secret_file = folder.join("secret");
-    let _ = std::fs::remove_file(&secret_file);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&secret_file)?;
-    writeln!(file, "{secret}")?;
-    Ok(OperatorLine { socket: folder.join("operator.sock"), secret_file, secret })
-}
-
 /// Boots and stays until the user or the system ends it.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let iso = image::build(Scope::Everything)?;
-    let line = operator_line(&paths::in_target("run"))?;
+    let line = Line::prepare(&paths::in_target("run"))?;
     let machine = Machine {
-        options: format!("operator-secret={} {}", line.secret, options.options).trim_end().to_owned(),
+        options: format!("{} {}", line.option(), options.options).trim_end().to_owned(),
         cpus: options.cpus,
         memory_mib: options.memory,
         cpu: options.cpu.clone(),

@@ -11,6 +11,8 @@ mod layering;
 mod locality;
 mod todo;
 
+pub use budget::{core_lines, unsafe_lines};
+
 use crate::bare;
 use crate::paths;
 use crate::process;

@@ -6,7 +6,7 @@
 
 mod boot;
 mod host;
-mod suite;
+pub mod suite;
 mod table;
 
 use crate::check;

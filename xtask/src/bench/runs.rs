@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The boots that measure: each bench case of the test suite, and systems whose services print what they measured.
+
+use super::Values;
+use crate::paths;
+use crate::process;
+use crate::qemu::{Event, Machine, PASSED, System};
+use crate::test::suite;
+use anyhow::{Result, bail};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// One boot.
+pub struct Run {
+    /// Its name.
+    pub name: String,
+    machine: Machine,
+    /// The run ends when these were measured; when the machine ends where there are none.
+    until: Vec<&'static str>,
+    limit: Duration,
+}
+
+/// All of them.
+pub fn all() -> Result<Vec<Run>> {
+    let cases = suite::cases()?.into_iter().filter(suite::Case::is_bench);
+    Ok(cases.map(of_suite).collect())
+}
+
+fn of_suite(case: suite::Case) -> Run {
+    let machine = Machine {
+        system: System::Suite,
+        options: format!("case={}", case.name),
+        cpus: 2,
+        memory_mib: 2048,
+        icount: true,
+        ..Machine::default()
+    };
+    Run { name: case.name, machine, until: Vec::new(), limit: Duration::from_secs(300) }
+}
+
+impl Run {
+    /// Boots and collects.
+    pub fn measure(&self, iso: &Path) -> Result<Values> {
+        process::announce("bench", &self.name);
+        let log = paths::in_target("bench").join(format!("{}.log", self.name));
+        let mut running = self.machine.start(iso, &log)?;
+        let deadline = Instant::now() + self.limit;
+        let mut values = Values::new();
+        loop {
+            match running.next(deadline)? {
+                Event::Line(line) => values.extend(value_in(&line)),
+                Event::Ended(status) if status.code() == Some(PASSED) && !values.is_empty() => {
+                    return Ok(values);
+                }
+                Event::Ended(status) => {
+                    bail!("ended with {status} and {} value(s); see {}", values.len(), paths::shown(&log))
+                }
+                Event::TimedOut => {
+                    bail!("nothing more within {} s; see {}", self.limit.as_secs(), paths::shown(&log))
+                }
+            }
+            if !self.until.is_empty() && self.until.iter().all(|name| values.contains_key(*name)) {
+                return Ok(values);
+            }
+        }
+    }
+}
+
+/// The value in `... bench NAME VALUE`.
+fn value_in(line: &str) -> Option<(String, u64)> {
+    let mut words = line.split_whitespace().skip_while(|word| *word != "bench").skip(1);
+    let name = words.next()?;
+    let value = words.next()?.parse().ok()?;
+    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    plain.then(|| (name.to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::value_in;
+
+    #[test]
+    fn a_value_is_found_behind_a_prefix() {
+        assert_eq!(value_in("[suite] bench ipc_round_trip 380"), Some(("ipc_round_trip".to_owned(), 380)));
+        assert_eq!(value_in("bench of the suite begins"), None);
+        assert_eq!(value_in("bench a b"), None);
+    }
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Evidence that guests give in their own words, and the judgement on it.
+
+use super::Report;
+use serde_json::json;
+
+/// What the guest program prints when its call returns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Returned {
+    /// "created" or "restored".
+    pub what: String,
+    /// The checkpoint.
+    pub id: u64,
+    /// The counter in its memory.
+    pub counter: u64,
+    /// Whether a megabyte of its memory agrees with the counter.
+    pub memory_ok: bool,
+    /// The counter in its file.
+    pub journal: u64,
+    /// How long the call took by the guest's clock.
+    pub microseconds: u64,
+    /// The kernel's identity since its boot.
+    pub boot_id: String,
+    /// The whole line.
+    pub line: String,
+}
+
+impl Returned {
+    /// Reads `checkpointer: checkpoint created id=1 counter=5 memory=ok journal=5 us=840 pid=57 boot_id=...`.
+    pub fn parse(line: &str) -> Option<Returned> {
+        let words = line.split("checkpointer: checkpoint ").nth(1)?;
+        let value =
+            |name: &str| words.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        let number = |name: &str| value(name)?.parse().ok();
+        Some(Returned {
+            what: words.split_whitespace().next()?.to_owned(),
+            id: number("id")?,
+            counter: number("counter")?,
+            memory_ok: value("memory") == Some("ok"),
+            journal: number("journal")?,
+            microseconds: number("us").unwrap_or(0),
+            boot_id: value("boot_id")?.to_owned(),
+            line: line.to_owned(),
+        })
+    }
+}
+
+/// What the heartbeat guest prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beat {
+    /// Number of the beat.
+    pub beat: u64,
+    /// Times that two beats were too far apart.
+    pub missed: u64,
+    /// Longest time between two.
+    pub max_gap_us: u64,
+}
+
+impl Beat {
+    /// Reads `beat 10 missed 0 max_gap_us 100123`.
+    pub fn parse(line: &str) -> Option<Beat> {
+        Some(Beat {
+            beat: number_after(line, "beat ")?,
+            missed: number_after(line, "missed ")?,
+            max_gap_us: number_after(line, "max_gap_us ").unwrap_or(0),
+        })
+    }
+}
+
+/// The number that follows a word.
+pub fn number_after(line: &str, word: &str) -> Option<u64> {
+    let after = line.split(word).nth(1)?;
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// Everything that was seen.
+pub struct Evidence {
+    /// Name and version of the guest's kernel.
+    pub release: String,
+    /// The guest's identity when it had booted.
+    pub boot_id: String,
+    /// The call's first return.
+    pub created: Returned,
+    /// The call's second return.
+    pub restored: Returned,
+    /// The counter just before the restore.
+    pub later: u64,
+    /// The first counter after it.
+    pub next: u64,
+    /// The other VM at the start.
+    pub before: Beat,
+    /// The other VM at the end.
+    pub other: Beat,
+    /// The pause as the VMM measured it.
+    pub pause_ticks: Option<u64>,
+}
+
+impl Evidence {
+    /// The report, with what does not hold.
+    pub fn report(self) -> Report {
+        let (created, restored) = (&self.created, &self.restored);
+        let returned_twice =
+            created.what == "created" && restored.what == "restored" && created.id == restored.id;
+        let unchanged = self.boot_id == created.boot_id && created.boot_id == restored.boot_id;
+        let counter_ok = restored.counter == created.counter && self.next == restored.counter + 1;
+        let memory_ok = restored.memory_ok && restored.journal == restored.counter;
+        let missed = self.other.missed - self.before.missed.min(self.other.missed);
+        let promises = [
+            (returned_twice, "the call returns twice, with one id"),
+            (unchanged, "the boot id is unchanged"),
+            (counter_ok, "the counter continues from the checkpoint's value"),
+            (memory_ok, "memory and page cache are those of the checkpoint"),
+            (missed == 0, "the other VM missed no beat"),
+        ];
+        let broken = promises.iter().filter(|(held, _)| !held).map(|(_, what)| (*what).to_owned()).collect();
+        let values = json!({
+            "guest_kernel": self.release,
+            "checkpoint_id": created.id,
+            "returned_twice": returned_twice,
+            "boot_id_before": created.boot_id,
+            "boot_id_after": restored.boot_id,
+            "boot_id_unchanged": unchanged,
+            "counter_at_checkpoint": created.counter,
+            "counter_before_restore": self.later,
+            "counter_after_restore": self.next,
+            "memory_ok": memory_ok,
+            "pause_ticks": self.pause_ticks,
+            "call_microseconds": created.microseconds,
+            "other_vm_beats": self.other.beat - self.before.beat.min(self.other.beat),
+            "other_vm_missed_beats": missed,
+            "other_vm_max_gap_us": self.other.max_gap_us,
+        });
+        Report { values, broken }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn returned(what: &str) -> Returned {
+        let line = format!(
+            "checkpointer: checkpoint {what} id=1 counter=5 memory=ok journal=5 us=840 pid=57 boot_id=2f9c"
+        );
+        Returned::parse(&line).expect("readable")
+    }
+
+    fn evidence() -> Evidence {
+        Evidence {
+            release: "6.1.0-56-amd64".into(),
+            boot_id: "2f9c".into(),
+            created: returned("created"),
+            restored: returned("restored"),
+            later: 10,
+            next: 6,
+            before: Beat::parse("beat 3 missed 0 max_gap_us 100001").expect("readable"),
+            other: Beat::parse("beat 90 missed 0 max_gap_us 100020").expect("readable"),
+            pause_ticks: Some(50_000),
+        }
+    }
+
+    #[test]
+    fn good_evidence_breaks_nothing() {
+        assert!(evidence().report().broken.is_empty());
+    }
+
+    #[test]
+    fn each_flaw_is_named() {
+        let flawed = [
+            Evidence { boot_id: "other".into(), ..evidence() },
+            Evidence { next: 11, ..evidence() },
+            Evidence { restored: returned("created"), ..evidence() },
+            Evidence { restored: Returned { memory_ok: false, ..returned("restored") }, ..evidence() },
+            Evidence { other: Beat { missed: 1, ..evidence().other }, ..evidence() },
+        ];
+        for evidence in flawed {
+            assert_eq!(evidence.report().broken.len(), 1);
+        }
+    }
+}
