@@ -11,7 +11,15 @@
 extern crate alloc;
 
 pub mod boot;
+pub mod checkpoint;
+pub mod console;
+pub mod device;
+pub mod exit;
+pub mod hypercall;
 pub mod instruction;
+pub mod machine;
 pub mod memory;
+pub mod platform;
+pub mod saved;
 pub mod translate;
 pub mod vcpu;

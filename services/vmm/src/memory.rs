@@ -56,6 +56,24 @@ pub fn contains(size: u64, address: u64, length: usize) -> bool {
     address.checked_add(length as u64).is_some_and(|end| end <= size)
 }
 
+/// Zeroes a guest's memory; only what is not zero is written.
+///
+/// # Errors
+/// As [`GuestMemory::write`].
+pub fn clear(memory: &mut dyn GuestMemory) -> Result<(), MemoryError> {
+    let size = memory.size();
+    let mut page = [0; 4096];
+    for address in (0..size).step_by(page.len()) {
+        let part = (size - address).min(page.len() as u64) as usize;
+        memory.read(address, &mut page[..part])?;
+        if page[..part].iter().any(|&byte| byte != 0) {
+            page.fill(0);
+            memory.write(address, &page[..part])?;
+        }
+    }
+    Ok(())
+}
+
 /// Guest memory in a vector, for tests.
 #[derive(Clone, Debug)]
 pub struct PlainMemory(pub alloc::vec::Vec<u8>);

@@ -137,6 +137,25 @@ pub fn enter_64bit(page: &mut VcpuPage, entry: &Entry) {
         Segment { selector: 0, attributes: 0, limit: entry.gdt.1, base: entry.gdt.0 };
 }
 
+/// Sets a vCPU's whole state for the start of a further processor: real mode at `page` << 12 (SIPI).
+pub fn enter_real_mode(page: &mut VcpuPage, number: u8) {
+    clear_state(page);
+    page.rip = 0;
+    page.cr0 = 0x6000_0010;
+    page.cr3 = 0;
+    page.cr4 = 0;
+    page.efer = 0;
+    let base = u64::from(number) << 12;
+    page.segments = [Segment { selector: 0, attributes: 0x93, limit: 0xffff, base: 0 }; 10];
+    page.segments[segment::CS] =
+        Segment { selector: u16::from(number) << 8, attributes: 0x9b, limit: 0xffff, base };
+    page.segments[segment::LDTR].attributes = 0x82;
+    page.segments[segment::TR].attributes = 0x8b;
+    for index in [segment::GDTR, segment::IDTR] {
+        page.segments[index].attributes = 0;
+    }
+}
+
 /// Clears a vCPU's state: no event, registers as after power-on where zero would not do.
 fn clear_state(page: &mut VcpuPage) {
     page.inject = 0;
@@ -165,6 +184,7 @@ fn clear_state(page: &mut VcpuPage) {
     ] {
         *word = 0;
     }
+    page.interruptible = 0;
     page.pat = PAT_AT_RESET;
     page.xsave = [0; abi::vcpu::XSAVE_BYTES];
     // x87 control word and MXCSR as after reset; XSTATE_BV = 0 says that all components are in that state.

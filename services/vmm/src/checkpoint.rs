@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Checkpoints of a VM, created and restored.
+//!
+//! Owns the order of steps: the caller's registers are set to what it shall see *after a restore*, the typed state is gathered
+//! and handed over, memory is sealed by the checkpoint service, and only then are the registers set to what the running VM sees.
+//! A restored state is checked as a whole before any of it is used. Memory itself is the checkpoint service's.
+
+use crate::device::board::Board;
+use crate::hypercall::{self, Call};
+use crate::machine::{Activity, Machine, Outside, Pause, Processor, State, StoreError, settings};
+use crate::memory::GuestMemory;
+use crate::saved;
+use crate::vcpu::Vcpu;
+use abi::hypercall::{
+    CREATED, NO_CHECKPOINT, OK, QUOTA_EXHAUSTED, RESTORED, UNAVAILABLE,
+};
+use abi::vcpu::group;
+use alloc::format;
+use alloc::vec::Vec;
+use state::{Bytes, Token};
+
+/// The status that a program sees for an error.
+fn status(error: &StoreError) -> u64 {
+    match error {
+        StoreError::QuotaExhausted => QUOTA_EXHAUSTED,
+        StoreError::NoCheckpoint => NO_CHECKPOINT,
+        StoreError::Unavailable(_) | StoreError::Torn(_) => UNAVAILABLE,
+    }
+}
+
+impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
+    /// Does what a program in the guest has asked for; its registers say what came of it.
+    pub(crate) fn call(&mut self, cpu: usize, call: Call) {
+        let refused = match call {
+            Call::Refused(status) => Some((status, None)),
+            Call::Quota => Some(match self.outside.quota() {
+                Ok(left) => {
+                    self.quota_left = left;
+                    (OK, Some(left.into()))
+                }
+                Err(error) => (status(&error), None),
+            }),
+            Call::Checkpoint => {
+                let since = self.processors.get_mut(cpu).map_or(0, |at| at.vcpu.page().exit_tsc);
+                self.checkpoint(Some(cpu), since).err().map(|error| {
+                    self.outside.log(format_args!("no checkpoint: {error}"));
+                    (status(&error), None)
+                })
+            }
+            Call::Restore(id) => self.restore_checkpoint(id).err().map(|error| {
+                self.outside.log(format_args!("checkpoint {id} not restored: {error}"));
+                (status(&error), None)
+            }),
+        };
+        if let (Some((status, result)), Some(processor)) = (refused, self.processors.get_mut(cpu)) {
+            hypercall::answer(processor.vcpu.page(), status, result);
+        }
+    }
+
+    /// Creates a checkpoint at the request of an operator.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the VM goes on as if nothing had been asked.
+    pub(crate) fn create_checkpoint(&mut self) -> Result<u64, StoreError> {
+        if !matches!(self.state, State::Running | State::Paused) {
+            return Err(StoreError::Unavailable("the VM does not run".into()));
+        }
+        let since = self.outside.now();
+        self.checkpoint(None, since)
+    }
+
+    /// Creates a checkpoint. `caller` is the vCPU whose program asked: its call returns twice.
+    fn checkpoint(&mut self, caller: Option<usize>, since: u64) -> Result<u64, StoreError> {
+        let id = self.outside.begin()?;
+        if let Some(processor) = caller.and_then(|cpu| self.processors.get_mut(cpu)) {
+            hypercall::answer(processor.vcpu.page(), RESTORED, Some(id));
+        }
+        let state = self.gather()?.save();
+        self.outside.commit(id, &state)?;
+        if let Some(processor) = caller.and_then(|cpu| self.processors.get_mut(cpu)) {
+            hypercall::answer(processor.vcpu.page(), CREATED, Some(id));
+        }
+        self.quota_left = self.quota_left.saturating_sub(1);
+        self.pause = Some(Pause { id, since });
+        Ok(id)
+    }
+
+    /// The machine's typed state; the vCPUs' pages hold all groups afterwards.
+    fn gather(&mut self) -> Result<state::Machine, StoreError> {
+        let host = self.outside.now();
+        let now = self.guest_time(host);
+        let mut machine = state::Machine {
+            name: self.config.name.clone(),
+            memory_bytes: self.memory.size(),
+            tsc_khz: self.config.tsc_khz,
+            paused: self.state == State::Paused,
+            token: Token {
+                secret: Bytes(self.config.token.to_vec()),
+                quota: self.config.quota,
+                used: self.config.quota.saturating_sub(self.quota_left),
+                ..Token::default()
+            },
+            ..state::Machine::default()
+        };
+        for (index, processor) in (0..).zip(&mut self.processors) {
+            machine.vcpus.push(gather_vcpu(processor, index, host)?);
+        }
+        saved::save(&mut self.board, &mut machine, now);
+        for (apic, processor) in machine.apics.iter_mut().zip(&self.processors) {
+            apic.nmi_pending = processor.nmi;
+        }
+        Ok(machine)
+    }
+
+    /// Goes back to a checkpoint; the VM then does what it did at that moment.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the VM is as it was, but for [`StoreError::Torn`], which ends it.
+    pub(crate) fn restore_checkpoint(&mut self, id: u64) -> Result<(), StoreError> {
+        let begun = self.outside.now();
+        let done = self.outside.restore(id).and_then(|bytes| self.take_state(&bytes));
+        if let Err(error @ StoreError::Torn(_)) = &done {
+            self.fail(&format!("checkpoint {id}: {error}"));
+        }
+        if done.is_ok() {
+            let ticks = self.outside.now().wrapping_sub(begun);
+            self.outside.log(format_args!("checkpoint {id} restored in {ticks} ticks"));
+        }
+        done
+    }
+
+    /// Takes a saved state; memory is already as it was then, so whatever is wrong here ends the VM.
+    fn take_state(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let torn = |why: &dyn core::fmt::Display| StoreError::Torn(format!("{why}"));
+        let machine = state::Machine::load(bytes).map_err(|error| torn(&error))?;
+        if machine.memory_bytes != self.memory.size() || machine.vcpus.len() != self.processors.len() {
+            return Err(torn(&"it is of a machine of another shape"));
+        }
+        let mut board = Board::new(settings(&self.config, machine.memory_bytes));
+        saved::load(&mut board, &machine);
+        let host = self.outside.now();
+        for (saved, processor) in machine.vcpus.iter().zip(&mut self.processors) {
+            load_vcpu(processor, saved, host).map_err(|error| torn(&format!("{error:?}")))?;
+        }
+        for (apic, processor) in machine.apics.iter().zip(&mut self.processors) {
+            processor.nmi = apic.nmi_pending;
+        }
+        self.board = board;
+        self.state = if machine.paused { State::Paused } else { State::Running };
+        self.pause = None;
+        let now = self.guest_time(host);
+        let writes: Vec<_> =
+            (0..self.processors.len()).filter_map(|cpu| self.board.clock.refresh(cpu, now)).collect();
+        for write in writes {
+            // The clock has checked the range; a refused write costs the guest its clock page, no more.
+            let _ = self.memory.write(write.address, &write.bytes);
+        }
+        Ok(())
+    }
+}
+
+/// One vCPU's record. What is marked dirty is taken by the core first, so that page and vCPU agree.
+fn gather_vcpu<V: Vcpu>(
+    processor: &mut Processor<V>,
+    index: u32,
+    host: u64,
+) -> Result<state::Vcpu, StoreError> {
+    let refused = |error| StoreError::Unavailable(format!("the core refuses the vCPU's state: {error:?}"));
+    let vcpu = &mut processor.vcpu;
+    let dirty = vcpu.page().dirty;
+    if dirty != 0 {
+        vcpu.import(dirty).map_err(refused)?;
+        vcpu.page().dirty = 0;
+    }
+    vcpu.export(group::SYSTEM | group::MSRS | group::FPU).map_err(refused)?;
+    let activity = match processor.activity {
+        Activity::Running => state::Activity::RUNNING,
+        Activity::Halted => state::Activity::HALTED,
+        Activity::WaitingForStartup => state::Activity::WAITING_FOR_STARTUP,
+    };
+    Ok(state::Vcpu { index, activity, ..state::Vcpu::from_page(vcpu.page(), host) })
+}
+
+fn load_vcpu<V: Vcpu>(
+    processor: &mut Processor<V>,
+    saved: &state::Vcpu,
+    host: u64,
+) -> Result<(), abi::error::Error> {
+    let vcpu = &mut processor.vcpu;
+    saved.to_page(vcpu.page(), host);
+    let page = vcpu.page();
+    page.interruptible =
+        u64::from(page.rflags & crate::vcpu::flag::INTERRUPT != 0 && page.interrupt_shadow == 0);
+    page.want_window = 0;
+    vcpu.import(group::ALL)?;
+    vcpu.page().dirty = 0;
+    processor.activity = match saved.activity {
+        state::Activity::HALTED => Activity::Halted,
+        state::Activity::WAITING_FOR_STARTUP => Activity::WaitingForStartup,
+        _ => Activity::Running,
+    };
+    Ok(())
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Devices and their saved records.
+//!
+//! Owns the translation between run-time types and [`state`], which are kept apart so that neither binds the other. The records have been
+//! checked before they arrive here; what a device cannot hold all the same, it cuts to what it can.
+
+use crate::device::board::Board;
+use crate::device::bus::SERIAL_PIN;
+use crate::device::ioapic::IoApic;
+use crate::device::lapic::{self, LocalApic, Vectors};
+use crate::device::power::Power;
+use crate::device::uart::{self, Uart};
+use crate::platform::pvclock::Base;
+use abi::guest::SERIAL_PORT;
+use state::Bytes;
+
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/// Puts all devices into a machine's record, as of guest TSC `now`.
+pub fn save(board: &mut Board, machine: &mut state::Machine, now: u64) {
+    machine.apics = board.apics.iter().map(|apic| save_apic(&apic.registers())).collect();
+    let ioapic = &board.ioapic;
+    machine.ioapics = alloc::vec![state::IoApic {
+        id: (ioapic.id >> 24) as u8 & 0xf,
+        select: ioapic.select,
+        entries: ioapic.entries,
+        levels: ioapic.lines,
+        ..state::IoApic::default()
+    }];
+    machine.uarts = alloc::vec![save_uart(&board.uart)];
+    machine.rtc = state::Rtc {
+        index: board.rtc.index,
+        memory: Bytes(board.rtc.memory.to_vec()),
+        seconds: (board.clock.wall(now) / NANOSECONDS).wrapping_add_signed(board.rtc.offset),
+        tsc: now,
+        ..state::Rtc::default()
+    };
+    let base = board.clock.base();
+    let ((wall_clock, _), pages) = board.clock.pages();
+    let (system_time, version) = pages.first().copied().unwrap_or_default();
+    machine.clock = state::PvClock {
+        system_time,
+        wall_clock,
+        nanoseconds: base.nanoseconds,
+        tsc: base.tsc,
+        epoch_seconds: board.clock.wall_base() / NANOSECONDS,
+        version,
+        ..state::PvClock::default()
+    };
+    machine.power = state::PowerControl {
+        control: board.power.sleep_control,
+        status: 0,
+        ..state::PowerControl::default()
+    };
+}
+
+/// Sets all devices of a board as after power-on to what a machine's record says.
+pub fn load(board: &mut Board, machine: &state::Machine) {
+    let rate = board.rate();
+    for (apic, saved) in board.apics.iter_mut().zip(&machine.apics) {
+        *apic = LocalApic::from_registers(load_apic(saved), rate);
+    }
+    if let Some(saved) = machine.ioapics.first() {
+        let id = u32::from(saved.id) << 24;
+        board.ioapic = IoApic::from_parts(id, saved.select, saved.entries, saved.levels);
+    }
+    if let Some(saved) = machine.uarts.first() {
+        board.uart = load_uart(saved);
+    }
+    let clock = &machine.clock;
+    let base = Base { tsc: clock.tsc, nanoseconds: clock.nanoseconds };
+    board.clock.set_base(base, clock.epoch_seconds.saturating_mul(NANOSECONDS));
+    board.clock.set_pages((clock.wall_clock, clock.version), &[(clock.system_time, clock.version)]);
+    board.rtc.index = machine.rtc.index & 0x7f;
+    for (place, &byte) in board.rtc.memory.iter_mut().zip(&machine.rtc.memory.0) {
+        *place = byte;
+    }
+    let wall = board.clock.wall(machine.rtc.tsc) / NANOSECONDS;
+    board.rtc.offset = machine.rtc.seconds.wrapping_sub(wall) as i64;
+    board.power = Power { sleep_control: machine.power.control, ..Power::default() };
+}
+
+fn save_apic(from: &lapic::Registers) -> state::LocalApic {
+    let [lvt_timer, lvt_thermal, lvt_performance, lvt_lint0, lvt_lint1, lvt_error] = from.entries;
+    state::LocalApic {
+        id: from.id,
+        base: from.base,
+        task_priority: from.task_priority,
+        logical_destination: from.logical_destination,
+        destination_format: from.destination_format,
+        spurious: from.spurious,
+        in_service: from.in_service.0,
+        trigger_mode: from.trigger_mode.0,
+        requested: from.requested.0,
+        error_status: from.errors,
+        pending_errors: from.errors_pending,
+        command: from.command,
+        lvt_cmci: 0,
+        lvt_timer,
+        lvt_thermal,
+        lvt_performance,
+        lvt_lint0,
+        lvt_lint1,
+        lvt_error,
+        timer_divide: from.timer.divide,
+        timer_initial: from.timer.initial,
+        timer_start: from.timer.start,
+        timer_deadline: from.timer.deadline,
+        ..state::LocalApic::default()
+    }
+}
+
+fn load_apic(from: &state::LocalApic) -> lapic::Registers {
+    lapic::Registers {
+        id: from.id,
+        base: from.base,
+        task_priority: from.task_priority,
+        logical_destination: from.logical_destination,
+        destination_format: from.destination_format,
+        spurious: from.spurious,
+        errors: from.error_status,
+        errors_pending: from.pending_errors,
+        command: from.command,
+        entries: [
+            from.lvt_timer,
+            from.lvt_thermal,
+            from.lvt_performance,
+            from.lvt_lint0,
+            from.lvt_lint1,
+            from.lvt_error,
+        ],
+        in_service: Vectors(from.in_service),
+        trigger_mode: Vectors(from.trigger_mode),
+        requested: Vectors(from.requested),
+        timer: lapic::timer::Counts {
+            divide: from.timer_divide,
+            initial: from.timer_initial,
+            start: from.timer_start,
+            deadline: from.timer_deadline,
+        },
+    }
+}
+
+fn save_uart(uart: &Uart) -> state::Uart16550 {
+    let from = uart.registers();
+    state::Uart16550 {
+        port: SERIAL_PORT,
+        line: SERIAL_PIN as u8,
+        interrupt_enable: from.interrupt_enable,
+        fifo_control: from.fifo_control,
+        line_control: from.line_control,
+        modem_control: from.modem_control,
+        line_errors: from.line_errors,
+        modem_changes: from.modem_changes,
+        scratch: from.scratch,
+        divisor: from.divisor,
+        transmit_pending: from.transmit_pending,
+        unread: Bytes(uart.unread().collect()),
+        ..state::Uart16550::default()
+    }
+}
+
+fn load_uart(from: &state::Uart16550) -> Uart {
+    let registers = uart::Registers {
+        interrupt_enable: from.interrupt_enable,
+        fifo_control: from.fifo_control,
+        line_control: from.line_control,
+        modem_control: from.modem_control,
+        line_errors: from.line_errors,
+        modem_changes: from.modem_changes,
+        scratch: from.scratch,
+        divisor: from.divisor,
+        transmit_pending: from.transmit_pending,
+    };
+    Uart::from_parts(registers, &from.unread.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{load, save};
+    use crate::device::board::{Board, Settings};
+
+    const SETTINGS: Settings =
+        Settings { processors: 1, tsc_khz: 1_000_000, wall_base: 1_700_000_000_000_000_000, memory: 1 << 20 };
+
+    fn saved(board: &mut Board, now: u64) -> state::Machine {
+        let mut machine = state::Machine::default();
+        save(board, &mut machine, now);
+        machine
+    }
+
+    #[test]
+    fn devices_that_were_saved_and_loaded_are_saved_alike() {
+        let mut board = Board::new(SETTINGS);
+        board.write_port(0x3fb, 1, 3, 5);
+        board.write_port(0x3f9, 1, 5, 5);
+        board.send_serial(b"abc");
+        board.write_port(0x70, 1, 0x0b, 5);
+        board.write_memory(0, 0xfee0_00f0, 4, 0x1ff, 5);
+        board.write_memory(0, 0xfee0_0320, 4, 0x2_00ec, 5);
+        board.write_memory(0, 0xfee0_0380, 4, 1000, 5);
+        board.write_memory(0, 0xfec0_0000, 4, 0x18, 5);
+        board.write_memory(0, 0xfec0_0010, 4, 0x24, 5);
+        let first = saved(&mut board, 1000);
+        let mut second = Board::new(SETTINGS);
+        load(&mut second, &first);
+        assert_eq!(saved(&mut second, 1000), first);
+        assert_eq!(second.next_deadline(0), board.next_deadline(0));
+    }
+}
