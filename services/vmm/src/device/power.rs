@@ -33,8 +33,6 @@ pub enum Request {
 pub struct Power {
     /// Sleep type last written, in its position.
     pub sleep_control: u8,
-    /// Reset control without the bit that acts.
-    pub reset_control: u8,
 }
 
 impl Power {
@@ -44,7 +42,8 @@ impl Power {
         match port {
             SLEEP_CONTROL_PORT => Some(self.sleep_control),
             SLEEP_STATUS_PORT => Some(0),
-            RESET_PORT => Some(self.reset_control),
+            // Drivers read before they write; what they wrote before, nobody asks.
+            RESET_PORT => Some(0),
             _ => None,
         }
     }
@@ -57,10 +56,7 @@ impl Power {
                 let off = value & SLEEP_TYPE_BITS == SLEEP_TYPE_OFF << 2;
                 (value & SLEEP_ENABLE != 0 && off).then_some(Request::PowerOff)
             }
-            RESET_PORT => {
-                self.reset_control = value & !RESET_NOW;
-                (value & RESET_NOW != 0).then_some(Request::Reset)
-            }
+            RESET_PORT => (value & RESET_NOW != 0).then_some(Request::Reset),
             KEYBOARD_PORT => (value == KEYBOARD_RESET).then_some(Request::Reset),
             _ => None,
         }
@@ -84,7 +80,7 @@ mod tests {
     fn the_reset_register_and_the_keyboard_controller_reset() {
         let mut power = Power::default();
         assert_eq!(power.write(RESET_PORT, 2), None);
-        assert_eq!(power.read(RESET_PORT), Some(2));
+        assert_eq!(power.read(RESET_PORT), Some(0));
         assert_eq!(power.write(RESET_PORT, RESET), Some(Request::Reset));
         assert_eq!(power.write(KEYBOARD_PORT, 0xd1), None);
         assert_eq!(power.write(KEYBOARD_PORT, 0xfe), Some(Request::Reset));

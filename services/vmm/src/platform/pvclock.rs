@@ -76,7 +76,10 @@ impl PvClock {
     #[must_use]
     pub fn new(rate: Rate, wall_base: u64, memory: u64, processors: usize) -> Self {
         let pages = alloc::vec![(0, 0); processors];
-        Self { rate, memory, base: Base::default(), wall_base, wall_address: 0, wall_version: 0, pages }
+        let base = Base::default();
+        let mut clock = Self { rate, memory, base, wall_base: 0, wall_address: 0, wall_version: 0, pages };
+        clock.set_base(base, wall_base);
+        clock
     }
 
     /// System time in nanoseconds.
@@ -98,17 +101,19 @@ impl PvClock {
         self.base
     }
 
-    /// Nanoseconds since 1970 at system time 0.
+    /// Nanoseconds since 1970 at system time 0: whole seconds.
     #[must_use]
     pub fn wall_base(&self) -> u64 {
         self.wall_base
     }
 
     /// Sets the line anew, for a TSC that runs differently from now on or a wall clock that has moved. Call
-    /// [`PvClock::refresh`] for every vCPU then.
+    /// [`PvClock::refresh`] for every vCPU then. The fraction of a second in `wall_base` goes over to system time, since a
+    /// checkpoint keeps whole seconds.
     pub fn set_base(&mut self, base: Base, wall_base: u64) {
-        self.base = base;
-        self.wall_base = wall_base;
+        let fraction = wall_base % NANOSECONDS;
+        self.base = Base { nanoseconds: base.nanoseconds.saturating_add(fraction), ..base };
+        self.wall_base = wall_base - fraction;
     }
 
     /// Reads an MSR of the clock; `None` if it is none.
@@ -207,6 +212,8 @@ fn fits(address: u64, bytes: usize, memory: u64) -> bool {
 mod tests {
     use super::*;
 
+    const FRACTION: u64 = 500_000_000;
+
     fn clock(khz: u64) -> PvClock {
         PvClock::new(Rate::from_khz(khz), 1_795_353_255_500_000_000, 1 << 20, 1)
     }
@@ -227,9 +234,9 @@ mod tests {
             let mut clock = clock(khz);
             let write = clock.write_msr(0, SYSTEM_TIME, 0x1041, khz * 1000).unwrap().unwrap();
             assert_eq!((write.address, write.bytes.len()), (0x1040, 32));
-            assert_eq!(read(&write.bytes, khz * 1000), NANOSECONDS);
+            assert_eq!(read(&write.bytes, khz * 1000), NANOSECONDS + FRACTION);
             let hour = read(&write.bytes, khz * 1000 * 3601);
-            assert!(hour.abs_diff(3601 * NANOSECONDS) < 2000, "{khz}: {hour}");
+            assert!(hour.abs_diff(3601 * NANOSECONDS + FRACTION) < 2000, "{khz}: {hour}");
         }
     }
 
@@ -250,7 +257,8 @@ mod tests {
         assert_eq!(write.address, 0x2000);
         assert_eq!(write.bytes[0..4], [2, 0, 0, 0]);
         assert_eq!(write.bytes[4..8], 1_795_353_255_u32.to_le_bytes());
-        assert_eq!(write.bytes[8..12], 500_000_000_u32.to_le_bytes());
+        assert_eq!(write.bytes[8..12], [0; 4], "system time starts with the fraction");
+        assert_eq!(clock.wall(0), 1_795_353_255_500_000_000);
     }
 
     #[test]
@@ -275,7 +283,7 @@ mod tests {
     #[test]
     fn time_goes_on_from_a_new_base() {
         let mut clock = clock(1_000_000);
-        clock.set_base(Base { tsc: 1000, nanoseconds: 50_000_000 }, 7);
-        assert_eq!((clock.system_time(3000), clock.wall(3000)), (50_002_000, 50_002_007));
+        clock.set_base(Base { tsc: 1000, nanoseconds: 50_000_000 }, 7 * NANOSECONDS);
+        assert_eq!((clock.system_time(3000), clock.wall(3000)), (50_002_000, 7_050_002_000));
     }
 }
