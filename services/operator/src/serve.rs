@@ -12,6 +12,11 @@ use crate::uart::{Received, Uart};
 /// How long a lost interrupt can go unnoticed.
 const GLANCE_MS: u64 = 100;
 
+/// So many bytes from somebody who is not the operator cost a pause, so that noise takes no time from others.
+const NOISE: u32 = 256;
+/// The pause.
+const PAUSE_MS: u64 = 10;
+
 /// The program.
 pub fn main(environment: &'static Environment) {
     let doorbell = Cap::<Notification>::named(environment, "doorbell");
@@ -22,7 +27,8 @@ pub fn main(environment: &'static Environment) {
     if environment.secret.is_none() {
         log::warn!("no operator-secret= on the core's command line: nobody will be let in");
     }
-    let mut line = Line { uart, session: Session::new(environment.secret), proxy: Proxy::new(environment) };
+    let session = Session::new(environment.secret);
+    let mut line = Line { doorbell, uart, session, proxy: Proxy::new(environment), noise: 0 };
     loop {
         line.drain();
         line.uart.ack();
@@ -46,10 +52,26 @@ fn sleep(doorbell: Option<Cap<Notification>>) -> ! {
     }
 }
 
+/// Lets time pass, whatever is signalled.
+fn pause(doorbell: Option<Cap<Notification>>) {
+    let end = time::after_ms(PAUSE_MS);
+    while time::now() < end {
+        match doorbell {
+            Some(doorbell) => {
+                let _ = doorbell.wait(end);
+            }
+            None => rt::syscall::yield_now(),
+        }
+    }
+}
+
 struct Line {
+    doorbell: Option<Cap<Notification>>,
     uart: Uart,
     session: Session,
     proxy: Proxy,
+    /// Bytes since an operator last made himself known or asked something.
+    noise: u32,
 }
 
 impl Line {
@@ -60,6 +82,11 @@ impl Line {
                 Received::Nothing => return,
                 Received::Lost => self.session.reset(),
                 Received::Byte(byte) => {
+                    self.noise += 1;
+                    if self.noise >= NOISE && !self.session.is_open() {
+                        self.noise = 0;
+                        pause(self.doorbell);
+                    }
                     if let Some(event) = self.session.push(byte, time::now()) {
                         self.act(event);
                     }
@@ -72,6 +99,7 @@ impl Line {
         match event {
             Event::Send(bytes) => self.send(&bytes),
             Event::Opened(bytes) => {
+                self.noise = 0;
                 log::info!("an operator has come");
                 self.send(&bytes);
             }
@@ -80,6 +108,7 @@ impl Line {
                 self.send(&bytes);
             }
             Event::Request(request) => {
+                self.noise = 0;
                 let reply = self.proxy.ask(request);
                 let bytes = self.session.reply(&reply).or_else(|| {
                     self.session.reply(&Reply::Failed(Failure::Unavailable("the reply is too long".into())))
