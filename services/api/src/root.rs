@@ -11,6 +11,9 @@ use crate::Interface;
 /// Most entries in one reply that lists something.
 pub const MAX_LIST: usize = 16;
 
+/// Most bytes of a line of root's own log.
+pub const MAX_LINE: usize = 200;
+
 /// The interface.
 pub enum Root {}
 
@@ -32,6 +35,8 @@ pub enum Request {
     Regions(u32),
     /// The newest faults, from this one on (0 is the newest).
     Faults(u32),
+    /// What root itself has to say, from this line on; whoever keeps the log asks when its doorbell rings.
+    Log(u64),
     /// Start a partition anew (controlling callers only).
     Restart(String),
     /// End a partition (controlling callers only).
@@ -53,10 +58,26 @@ pub enum Reply {
     Regions(Vec<Region>),
     /// Faults, newest first.
     Faults(Vec<FaultRecord>),
+    /// Lines of root's own log.
+    Log {
+        /// Number of the first line: later than asked for where older ones are forgotten.
+        start: u64,
+        /// Lines, at most [`MAX_LIST`]; empty at the end.
+        lines: Vec<LogLine>,
+    },
     /// Not done, and why; nothing has changed.
     Refused(String),
     /// The caller may not do that.
     Denied,
+}
+
+/// A line of root's own log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Whether root has written it to the serial port itself, before the console ran.
+    pub printed: bool,
+    /// Text, at most [`MAX_LINE`] bytes.
+    pub text: String,
 }
 
 /// What a partition is doing.

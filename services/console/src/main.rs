@@ -8,8 +8,6 @@
 extern crate alloc;
 #[cfg(target_os = "none")]
 mod serve;
-#[cfg(target_os = "none")]
-mod uart;
 
 #[cfg(target_os = "none")]
 rt::entry!(serve::main);

@@ -4,30 +4,61 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 
+use abi::syscall::FOREVER;
 use api::console::{Console, MAX_READ, Reply, Request};
+use api::root::{self, Root};
 use api::{Badge, CONTROL};
 use console::limit::{Bucket, Verdict};
 use console::line;
 use console::ring::Ring;
+use rt::cap::Cap;
+use rt::ipc::{Client, Event, Server};
+use rt::serial::{COM1, Serial};
 use rt::{Environment, time};
-
-use crate::uart::Uart;
 
 /// Bytes of log that are kept in memory.
 const KEPT: usize = 1 << 20;
 
 struct Log {
     environment: &'static Environment,
-    uart: Uart,
+    serial: Option<Serial>,
     ring: Ring,
     buckets: BTreeMap<Badge, Bucket>,
+    root: Option<Client<Root>>,
+    /// Next line of root's own log.
+    root_line: u64,
 }
 
 /// The program.
 pub fn main(environment: &'static Environment) {
-    let uart = Uart::new(environment);
-    let mut log = Log { environment, uart, ring: Ring::new(KEPT), buckets: BTreeMap::new() };
-    rt::ipc::serve::<Console>(environment, |badge, request| log.serve(badge, request))
+    let Some(mut server) = Server::<Console>::from_environment(environment) else { return };
+    let serial = Cap::named(environment, "ports.3f8").map(|ports| Serial::new(ports, COM1));
+    if let Some(serial) = serial {
+        serial.prepare();
+    }
+    let mut log = Log {
+        environment,
+        serial,
+        ring: Ring::new(KEPT),
+        buckets: BTreeMap::new(),
+        root: Client::connect(),
+        root_line: 0,
+    };
+    let mut event = server.receive(FOREVER);
+    loop {
+        event = match event {
+            Event::Request(badge, request) => {
+                let reply = log.serve(badge, request);
+                server.reply_receive(&reply, FOREVER)
+            }
+            Event::Notification(_) => {
+                log.fetch_from_root();
+                server.receive(FOREVER)
+            }
+            Event::Fault(_) | Event::TimedOut => server.receive(FOREVER),
+            Event::Failed(_) => return,
+        };
+    }
 }
 
 impl Log {
@@ -52,13 +83,36 @@ impl Log {
             Verdict::Write { suppressed: 0 } => {}
             Verdict::Write { suppressed } => {
                 let notice = line::format(name, &format!("({suppressed} texts suppressed)"));
-                self.ring.write(notice.as_bytes());
-                self.uart.write(notice.as_bytes());
+                self.put(&notice, true);
             }
         }
         let lines = line::format(name, text);
-        self.ring.write(lines.as_bytes());
-        self.uart.write(lines.as_bytes());
+        self.put(&lines, true);
         Reply::Written
+    }
+
+    fn put(&mut self, lines: &str, print: bool) {
+        self.ring.write(lines.as_bytes());
+        if let (true, Some(serial)) = (print, self.serial) {
+            serial.write(lines.as_bytes());
+        }
+    }
+
+    /// Puts what root has to say into the log. Root calls nobody; it rings the doorbell.
+    fn fetch_from_root(&mut self) {
+        loop {
+            let Some(client) = &self.root else { return };
+            let Ok(root::Reply::Log { start, lines }) = client.call(&root::Request::Log(self.root_line))
+            else {
+                return;
+            };
+            if lines.is_empty() {
+                return;
+            }
+            for entry in &lines {
+                self.put(&line::format("root", &entry.text), !entry.printed);
+            }
+            self.root_line = start + lines.len() as u64;
+        }
     }
 }

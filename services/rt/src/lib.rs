@@ -19,6 +19,8 @@ pub mod layout;
 pub mod log;
 pub mod memory;
 mod panic;
+pub mod scratch;
+pub mod serial;
 #[doc(hidden)]
 pub mod start;
 pub mod syscall;
@@ -30,6 +32,7 @@ pub mod window;
 pub use abi::error::Error;
 pub use api::environment::Environment;
 pub use cap::Cap;
+pub use panic::die;
 pub use start::environment;
 
 /// Makes `fn main(environment: &'static Environment)` the entry of a service.

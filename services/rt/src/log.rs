@@ -5,7 +5,7 @@
 //! the line, never the service.
 
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use abi::CPtr;
 use api::Interface;
@@ -17,6 +17,12 @@ use crate::{syscall, time};
 
 /// Endpoint of the console, 0 for none.
 static CONSOLE: AtomicU64 = AtomicU64::new(0);
+
+/// A [`Sink`] in place of the console, null for none.
+static SINK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Takes lines in place of the console.
+pub type Sink = fn(&str);
 
 /// Longest wait for the console.
 const PATIENCE_MS: u64 = 2000;
@@ -74,6 +80,13 @@ pub fn set_console(endpoint: CPtr) {
     log::set_max_level(LevelFilter::Info);
 }
 
+/// Sends lines to `sink` from now on: for a program that runs before the console.
+pub fn set_sink(sink: Sink) {
+    SINK.store(sink as *mut (), Ordering::Release);
+    let _ = log::set_logger(&Logger);
+    log::set_max_level(LevelFilter::Info);
+}
+
 /// Sends a line to the console, if there is one.
 pub fn say(text: fmt::Arguments<'_>) {
     let _ = try_say(text, PATIENCE_MS);
@@ -83,11 +96,18 @@ pub fn say(text: fmt::Arguments<'_>) {
 #[must_use]
 pub fn try_say(text: fmt::Arguments<'_>, patience_ms: u64) -> bool {
     let endpoint = CONSOLE.load(Ordering::Relaxed);
-    if endpoint == 0 {
+    let sink = SINK.load(Ordering::Acquire);
+    if endpoint == 0 && sink.is_null() {
         return false;
     }
     let mut line = Line { text: [0; MAX_TEXT], size: 0 };
     let _ = line.write_fmt(text);
+    if !sink.is_null() {
+        // SAFETY: What is not null was stored by `set_sink`, from a `Sink`.
+        let sink: Sink = unsafe { core::mem::transmute::<*mut (), Sink>(sink) };
+        sink(line.as_str());
+        return true;
+    }
     let mut scratch = Scratch::new();
     let Ok(size) = console::encode_write(line.as_str(), &mut scratch.0) else { return false };
     let (info, words) = scratch.send(Console::LABEL, size);

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! For a root service: reaching into frames and boot modules.
+//!
+//! A root service fills the frames of others before they start and reads what the boot loader left. Both go
+//! through mappings in its own space that live at fixed addresses.
+
+use abi::CPtr;
+use abi::boot::{ModuleInfo, slot};
+use abi::error::Error;
+use abi::rights::Rights;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::cap::{Cap, Frame, HostSpace};
+use crate::layout;
+
+/// Where frames are filled.
+const SCRATCH: u64 = 0x5000_0000_0000;
+/// log2 of the bytes of the largest frame that is filled: it takes no large page, so that table pages are used again.
+pub const MAX_BITS: u8 = 20;
+/// Distance between the windows of two modules; a module begins as far into its window as its memory lies beyond a
+/// multiple of [`MODULE_ALIGN`], so that large pages fit.
+pub const MODULE_STRIDE: u64 = 1 << 33;
+/// See [`MODULE_STRIDE`].
+pub const MODULE_ALIGN: u64 = 1 << 30;
+
+/// Lets `work` write the bytes of a frame that is mapped nowhere.
+///
+/// # Errors
+/// `OutOfRange` for a frame of more than `1 << MAX_BITS` bytes; otherwise as the core says.
+pub fn with_frame<T>(frame: Cap<Frame>, work: impl FnOnce(&mut [u8]) -> T) -> Result<T, Error> {
+    static BUSY: AtomicBool = AtomicBool::new(false);
+    let (_, bits) = frame.describe()?;
+    if bits > MAX_BITS {
+        return Err(Error::OutOfRange);
+    }
+    if BUSY.swap(true, Ordering::Acquire) {
+        return Err(Error::Busy);
+    }
+    let space: Cap<HostSpace> = Cap::new(slot::SPACE);
+    let result = frame.map(space, SCRATCH, Rights::READ.or(Rights::WRITE)).map(|()| {
+        // SAFETY: 1. Mapped just now, readable and writable, `1 << bits` bytes. 2. `BUSY` makes this the one reference to the
+        // window. 3. It ends before the unmapping below: `T` cannot hold it.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(SCRATCH as *mut u8, 1 << bits) };
+        work(bytes)
+    });
+    let unmapped = if result.is_ok() { frame.unmap() } else { Ok(()) };
+    BUSY.store(false, Ordering::Release);
+    unmapped.and(result)
+}
+
+/// Where window number `window` puts a module: the address of its first byte.
+#[must_use]
+pub const fn module_address(module: &ModuleInfo, window: u64) -> u64 {
+    layout::MODULES + window * MODULE_STRIDE + module.base % MODULE_ALIGN
+}
+
+/// The frames of a module: slot, offset in the module, log2 of the bytes.
+///
+/// # Errors
+/// As the core says.
+pub fn module_frames(module: &ModuleInfo) -> Result<alloc::vec::Vec<(CPtr, u64, u8)>, Error> {
+    let mut frames = alloc::vec::Vec::new();
+    for index in 0..module.slots {
+        let cptr = module.first_slot + index;
+        let (base, bits) = Cap::<Frame>::new(cptr).describe()?;
+        frames.push((cptr, base.checked_sub(module.base).ok_or(Error::OutOfRange)?, bits));
+    }
+    Ok(frames)
+}
+
+/// Maps a boot module into the root service's own space, in window number `window`, for good.
+///
+/// # Errors
+/// As the core says.
+pub fn map_module(module: &ModuleInfo, window: u64) -> Result<&'static [u8], Error> {
+    let space: Cap<HostSpace> = Cap::new(slot::SPACE);
+    let address = module_address(module, window);
+    let mut covered = 0;
+    for (cptr, offset, bits) in module_frames(module)? {
+        if offset != covered {
+            return Err(Error::OutOfRange);
+        }
+        Cap::<Frame>::new(cptr).map(space, address + offset, Rights::READ)?;
+        covered += 1 << bits;
+    }
+    if covered < module.size {
+        return Err(Error::OutOfRange);
+    }
+    // SAFETY: Mapped just now without a gap, at least `size` bytes, and never unmapped: the capabilities stay in their slots.
+    // Nobody has the right to write to modules.
+    Ok(unsafe { core::slice::from_raw_parts(address as *const u8, module.size as usize) })
+}
+
+/// The name of a module.
+#[must_use]
+pub fn module_name(module: &ModuleInfo) -> &str {
+    let size = module.name.iter().position(|&byte| byte == 0).unwrap_or(module.name.len());
+    core::str::from_utf8(&module.name[..size]).unwrap_or("")
+}
