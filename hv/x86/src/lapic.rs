@@ -3,6 +3,7 @@
 
 use crate::{clock, cpu, mmio, msr, vectors};
 use core::arch::asm;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Ids from here on need x2APIC mode.
 pub(crate) const XAPIC_LIMIT: u32 = 0xff;
@@ -45,8 +46,21 @@ const COMMAND_STARTUP: u32 = 6 << 8;
 /// Reads of the delivery status before a command is taken as stuck.
 const PATIENCE: usize = 1_000_000;
 
+static X2APIC_MODE: AtomicBool = AtomicBool::new(false);
+
 fn x2apic() -> bool {
-    cpu::features().x2apic
+    X2APIC_MODE.load(Ordering::Relaxed)
+}
+
+/// Chooses the mode for all CPUs, before any is set up.
+///
+/// x2APIC goes together with the TSC deadline: on processors with both, everything is a register. A processor without
+/// deadlines is QEMU's TCG or old, and TCG ends itself when it counts instructions and sees a timer access by WRMSR; there
+/// x2APIC is for those who need it (`wanted`, or ids that do not fit otherwise, or firmware that left it on).
+pub(crate) fn choose_mode(ids: &[u32], wanted: bool) {
+    let features = cpu::features();
+    let needed = wanted || ids.iter().any(|&id| id >= XAPIC_LIMIT) || msr::read(msr::APIC_BASE) & BASE_X2APIC != 0;
+    X2APIC_MODE.store(features.x2apic && (features.tsc_deadline || needed), Ordering::Relaxed);
 }
 
 /// Physical address of the registers.
@@ -77,7 +91,7 @@ fn write(register: u32, value: u32) {
 pub(crate) fn own_id() -> u32 {
     const TOPOLOGY: u32 = 0xb;
     let topology = cpu::cpuid(TOPOLOGY, 0);
-    if x2apic() && topology.ebx != 0 { topology.edx } else { cpu::cpuid(1, 0).ebx >> 24 }
+    if cpu::features().x2apic && topology.ebx != 0 { topology.edx } else { cpu::cpuid(1, 0).ebx >> 24 }
 }
 
 /// Enables the local APIC of this CPU, everything masked. (Done before the kernel starts, on every CPU.)

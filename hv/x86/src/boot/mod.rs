@@ -134,6 +134,8 @@ extern "C" fn boot_main(information: u64, image: u64, entry_tsc: u64) -> ! {
     };
     let (rsdp, madt) = read_acpi(&loaded);
     let kept = KEPT.set(keep(loaded, rsdp, &madt));
+    let options = kept.loaded.command_line.as_str();
+    lapic::choose_mode(&kept.cpus, options.split_ascii_whitespace().any(|option| option == "x2apic"));
     control::init_this_cpu();
     tables::report(map_all(kept, &madt));
     space::activate(tables::root());
