@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What root has to give: untyped memory and slots.
+//!
+//! Memory is taken from the piece that is left with the least, and pieces that partitions have had stay
+//! theirs; nothing comes back here.
+
+use alloc::vec::Vec;
+
+use abi::boot::{BootInfo, ROOT_CNODE_RADIX, slot};
+use abi::object::ObjectType;
+use abi::rights::Rights;
+use abi::{CPtr, PAGE_SIZE};
+use root::block::Block;
+use root::slots::Slots;
+use rt::Cap;
+use rt::cap::{CNode, Frame, Untyped};
+
+use crate::failure::{Failure, Result, core};
+
+/// log2 of the bytes of the untyped memory for root's own small objects.
+const OWN_BITS: u8 = 20;
+/// Smallest frame of guest memory and stores.
+const LARGE_BITS: u8 = 21;
+
+struct Piece {
+    cap: Cap<Untyped>,
+    size: u64,
+    used: u64,
+}
+
+impl Piece {
+    fn left_after(&self, size: u64) -> Option<u64> {
+        let end = self.used.checked_next_multiple_of(size)?.checked_add(size)?;
+        self.size.checked_sub(end)
+    }
+}
+
+/// Memory and slots.
+pub struct Estate {
+    /// Root's own CNode.
+    pub node: Cap<CNode>,
+    slots: Slots,
+    pieces: Vec<Piece>,
+    own: Cap<Untyped>,
+}
+
+impl Estate {
+    /// What the core left.
+    pub fn new(boot: &BootInfo) -> Result<Self> {
+        let count = usize::try_from(boot.untyped_count).unwrap_or(0).min(boot.untyped.len());
+        let mut pieces = Vec::new();
+        for info in &boot.untyped[..count] {
+            let cap: Cap<Untyped> = Cap::new(info.slot);
+            let state = cap.describe().map_err(core("describe untyped memory"))?;
+            let size = 1 << state.size_bits;
+            pieces.push(Piece { cap, size, used: size - state.free.min(size) });
+        }
+        let slots = Slots::new(boot.first_free_slot, 1 << ROOT_CNODE_RADIX);
+        let mut estate = Self { node: Cap::new(slot::CNODE), slots, pieces, own: Cap::new(0) };
+        estate.own = estate.untyped(OWN_BITS)?;
+        Ok(estate)
+    }
+
+    /// An empty slot.
+    pub fn slot(&mut self) -> Result<CPtr> {
+        self.slots.take().ok_or_else(|| Failure::new("root has no slot left"))
+    }
+
+    /// Empties a slot and takes it back.
+    pub fn discard(&mut self, slot: CPtr) {
+        if self.node.delete(slot).is_ok() {
+            self.slots.give_back(slot);
+        }
+    }
+
+    /// Bytes that are not yet used.
+    pub fn free_bytes(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.size - piece.used).sum()
+    }
+
+    /// Makes one object of a piece of untyped memory.
+    pub fn make(&mut self, from: Cap<Untyped>, object: ObjectType, bits: u8) -> Result<CPtr> {
+        let slot = self.slot()?;
+        let made = from.retype(object, bits, 1, self.node, slot);
+        if made.is_err() {
+            self.slots.give_back(slot);
+        }
+        made.map(|()| slot).map_err(core("make an object"))
+    }
+
+    /// Makes a small object that stays with root.
+    pub fn make_own(&mut self, object: ObjectType, bits: u8) -> Result<CPtr> {
+        self.make(self.own, object, bits)
+    }
+
+    /// Derives a capability into a slot of root's.
+    pub fn derive(&mut self, source: CPtr, rights: Rights, badge: u64) -> Result<CPtr> {
+        let slot = self.slot()?;
+        let minted = self.node.mint(source, slot, rights, badge);
+        if minted.is_err() {
+            self.slots.give_back(slot);
+        }
+        minted.map(|()| slot).map_err(core("derive a capability"))
+    }
+
+    /// Takes untyped memory.
+    pub fn untyped(&mut self, bits: u8) -> Result<Cap<Untyped>> {
+        self.large(ObjectType::Untyped, bits).map(Cap::new)
+    }
+
+    /// Takes `bytes` of frames, largest first, that lie one after the other from `address` on.
+    pub fn frames(&mut self, bytes: u64, address: u64) -> Result<Vec<(Cap<Frame>, Block)>> {
+        let mut frames = Vec::new();
+        let mut left = bytes;
+        let mut bits = 30;
+        while left >= PAGE_SIZE {
+            bits = bits.min(left.ilog2() as u8);
+            if bits < LARGE_BITS || self.roomiest(1 << bits).is_some() {
+                let cap = Cap::new(self.large(ObjectType::Frame, bits)?);
+                frames.push((cap, Block { address: address + bytes - left, bits }));
+                left -= 1 << bits;
+            } else {
+                bits -= 1;
+            }
+        }
+        Ok(frames)
+    }
+
+    /// The piece that has the least left after giving `size` bytes.
+    fn roomiest(&self, size: u64) -> Option<usize> {
+        let rooms = self.pieces.iter().enumerate();
+        rooms
+            .filter_map(|(index, piece)| Some((piece.left_after(size)?, index)))
+            .min()
+            .map(|(_, index)| index)
+    }
+
+    fn large(&mut self, object: ObjectType, bits: u8) -> Result<CPtr> {
+        let size = 1u64 << bits;
+        let index = self.roomiest(size).ok_or_else(|| Failure::new("not enough memory"))?;
+        let made = self.make(self.pieces[index].cap, object, bits)?;
+        let piece = &mut self.pieces[index];
+        piece.used = piece.used.next_multiple_of(size) + size;
+        Ok(made)
+    }
+}

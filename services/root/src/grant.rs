@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Giving capabilities: the one place where a partition's CSpace is filled, from what the manifest says.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use abi::CPtr;
+use abi::boot::slot;
+use abi::rights::Rights;
+use api::environment::{DOORBELL, Environment, StoreFrame, VmConfig, VmEntry, Window};
+use api::manifest;
+use api::{Badge, CONTROL};
+use rt::cap::{CNode, PortRange};
+use rt::{Cap, layout};
+
+use crate::build::{Made, Windows};
+use crate::failure::{Result, core};
+use crate::partition::{Partition, badge};
+use crate::system::System;
+
+/// A CSpace being filled.
+struct Gifts {
+    node: Cap<CNode>,
+    next: CPtr,
+    names: BTreeMap<String, CPtr>,
+}
+
+impl Gifts {
+    /// Derives a capability of root's into the next slot.
+    fn give(&mut self, source: CPtr, rights: Rights, badge: u64) -> Result<CPtr> {
+        let slot = self.next;
+        self.node.mint(source, slot, rights, badge).map_err(core("give a capability"))?;
+        self.next += 1;
+        Ok(slot)
+    }
+
+    fn name(&mut self, name: impl Into<String>, source: CPtr, rights: Rights, badge: u64) -> Result<()> {
+        let slot = self.give(source, rights, badge)?;
+        self.names.insert(name.into(), slot);
+        Ok(())
+    }
+}
+
+/// Fills the CSpace of the partition at place `index` and describes it.
+pub fn all(system: &mut System, index: usize, made: &Made, windows: &Windows) -> Result<Environment> {
+    let mut gifts = Gifts { node: made.node, next: 1, names: BTreeMap::new() };
+    own(&mut gifts, &system.partitions[index], made)?;
+    callees(&mut gifts, system, index)?;
+    ports(&mut gifts, system, index)?;
+    let partition = &system.partitions[index];
+    let mut store = Vec::new();
+    for (frame, block) in &partition.store {
+        let cap = gifts.give(frame.cptr(), Rights::READ, 0)?;
+        store.push(StoreFrame { cap, va: block.address, size_bits: block.bits });
+    }
+    let vms = vms(&mut gifts, system, partition)?;
+    let interrupts = partition.interrupts.iter().enumerate();
+    let cpus = u32::try_from(system.boot.cpu_count).unwrap_or(1).max(1);
+    Ok(Environment {
+        name: partition.spec.name.clone(),
+        tsc_khz: system.boot.tsc_khz,
+        cpu: partition.spec.cpu % cpus,
+        cpu_count: cpus,
+        heap_bytes: partition.spec.heap_bytes,
+        restarts: partition.restarts,
+        clients: clients(system, &partition.spec.name),
+        interrupts: interrupts.map(|(bit, (line, _))| (*line, interrupt_bit(bit))).collect(),
+        no_virtualization: system.no_virtualization.to_string(),
+        vm: vm_config(system, index, windows),
+        vms,
+        store,
+        secret: system.secret.filter(|_| partition.spec.secret),
+        caps: gifts.names,
+    })
+}
+
+/// Bit of the doorbell for interrupt line number `number` of a partition.
+pub const fn interrupt_bit(number: usize) -> u64 {
+    DOORBELL << 1 << number
+}
+
+/// What every partition has of its own.
+fn own(gifts: &mut Gifts, partition: &Partition, made: &Made) -> Result<()> {
+    gifts.name("endpoint", partition.endpoint.cptr(), Rights::READ, 0)?;
+    for (number, reply) in made.replies.iter().enumerate() {
+        let name = if number == 0 { "reply".to_string() } else { format!("reply{number}") };
+        gifts.name(name, reply.cptr(), Rights::ALL, 0)?;
+    }
+    gifts.name("doorbell", partition.doorbell.cptr(), Rights::READ, 0)?;
+    for (line, interrupt) in &partition.interrupts {
+        gifts.name(format!("irq.{line}"), interrupt.cptr(), Rights::WRITE, 0)?;
+    }
+    for (number, vcpu) in &made.vcpus {
+        let rights = Rights::WRITE.or(Rights::EXECUTE);
+        gifts.name(format!("vcpu{number}"), vcpu.cptr(), rights, 0)?;
+    }
+    if let Some(bounce) = made.bounce {
+        gifts.name("bounce", bounce.cptr(), Rights::READ, 0)?;
+    }
+    match &partition.guest {
+        Some(guest) => gifts.name("guest", guest.space.cptr(), Rights::WRITE, 0),
+        None => Ok(()),
+    }
+}
+
+/// Whom it may call. A partition that could not be made (a VM where there is no virtualization) is nobody to call.
+fn callees(gifts: &mut Gifts, system: &System, index: usize) -> Result<()> {
+    let spec = &system.partitions[index].spec;
+    let calls = spec.calls.iter().map(|name| (name, 0));
+    for (name, control) in calls.chain(spec.controls.iter().map(|name| (name, CONTROL))) {
+        let badge = badge(index) | control;
+        if gifts.names.contains_key(name) {
+            continue;
+        }
+        if name == manifest::ROOT {
+            gifts.name(name, system.endpoint.cptr(), Rights::WRITE, badge)?;
+        } else if let Some(other) = system.partitions.iter().find(|other| other.spec.name == *name) {
+            if other.spec.vm.is_some() && other.guest.is_none() {
+                continue;
+            }
+            gifts.name(name, other.endpoint.cptr(), Rights::WRITE, badge)?;
+            if other.spec.vm.is_some() {
+                gifts.name(format!("{name}.doorbell"), other.doorbell.cptr(), Rights::WRITE, DOORBELL)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// I/O ports, narrowed from all of them.
+fn ports(gifts: &mut Gifts, system: &mut System, index: usize) -> Result<()> {
+    let System { estate, partitions, .. } = system;
+    let partition = &mut partitions[index];
+    let all: Cap<PortRange> = Cap::new(slot::PORTS);
+    for ports in &partition.spec.ports {
+        let narrow = estate.slot()?;
+        partition.slots.push(narrow);
+        all.narrow(ports.first, ports.last, estate.node, narrow).map_err(core("narrow the ports"))?;
+        gifts.name(format!("ports.{:x}", ports.first), narrow, Rights::READ.or(Rights::WRITE), 0)?;
+    }
+    Ok(())
+}
+
+/// Who may call a partition, by badge.
+fn clients(system: &System, name: &str) -> BTreeMap<Badge, String> {
+    let mut clients = BTreeMap::new();
+    for (index, other) in system.partitions.iter().enumerate() {
+        if other.spec.calls.iter().chain(&other.spec.controls).any(|callee| callee == name) {
+            clients.insert(badge(index), other.spec.name.clone());
+        }
+    }
+    clients
+}
+
+fn guest_window(index: u32, vm: &manifest::Vm) -> Window {
+    Window { va: layout::GUEST + u64::from(index) * layout::GUEST_STRIDE, size: vm.memory_bytes }
+}
+
+/// The VMs that it checkpoints (with capabilities to them) or calls.
+fn vms(gifts: &mut Gifts, system: &System, partition: &Partition) -> Result<Vec<VmEntry>> {
+    let mut entries = Vec::new();
+    for (index, other) in system.vms() {
+        let (Some(vm), Some(guest)) = (&other.spec.vm, &other.guest) else { continue };
+        let name = &other.spec.name;
+        let checkpoints = partition.spec.checkpoints.contains(name);
+        if !checkpoints && !gifts.names.contains_key(name) {
+            continue;
+        }
+        let vm_badge = system.badge_of(name);
+        let mut window = Window::default();
+        if checkpoints {
+            let rights = Rights::READ.or(Rights::WRITE).or(Rights::SEAL);
+            gifts.name(format!("guest.{name}"), guest.space.cptr(), rights, 0)?;
+            gifts.name(format!("pager.{name}"), partition.endpoint.cptr(), Rights::WRITE, vm_badge)?;
+            window = guest_window(index, vm);
+        }
+        entries.push(VmEntry {
+            index,
+            name: name.clone(),
+            memory_bytes: vm.memory_bytes,
+            quota: vm.quota,
+            badge: vm_badge,
+            guest: window,
+        });
+    }
+    Ok(entries)
+}
+
+fn vm_config(system: &System, index: usize, windows: &Windows) -> Option<VmConfig> {
+    let partition = &system.partitions[index];
+    let vm = partition.spec.vm.as_ref()?;
+    let (vm_index, _) = system.vms().find(|(_, other)| core::ptr::eq(*other, partition))?;
+    Some(VmConfig {
+        index: vm_index,
+        name: partition.spec.name.clone(),
+        kind: vm.kind,
+        memory_bytes: vm.memory_bytes,
+        vcpus: vm.vcpus,
+        command_line: vm.command_line.clone(),
+        kernel: windows.kernel,
+        initrd: windows.initrd,
+        token: system.token(&partition.spec.name),
+        quota: vm.quota,
+        guest: guest_window(vm_index, vm),
+        bounce: Window { va: layout::BOUNCE, size: 1 << layout::BOUNCE_BITS },
+    })
+}

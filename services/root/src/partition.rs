@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A partition: what stays with root when it starts anew, and what is taken back.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use abi::CPtr;
+use abi::object::ObjectType;
+use abi::rights::Rights;
+use api::Badge;
+use api::manifest;
+use api::root::ProcessState;
+use root::block::Block;
+use rt::Cap;
+use rt::cap::{Endpoint, Frame, Interrupt, Notification, Thread, Untyped};
+use rt::layout;
+
+use crate::estate::Estate;
+use crate::failure::{Result, core};
+use crate::guest::GuestMemory;
+
+/// Most restarts within [`RESTART_WINDOW_MS`].
+const MAX_RESTARTS: usize = 5;
+/// See [`MAX_RESTARTS`].
+const RESTART_WINDOW_MS: u64 = 60_000;
+
+/// A service, or a VM with its VMM.
+pub struct Partition {
+    /// What the manifest says of it.
+    pub spec: manifest::Partition,
+    /// What it is doing.
+    pub state: ProcessState,
+    /// How often it was started anew.
+    pub restarts: u32,
+    recent: VecDeque<u64>,
+    /// Where it is called. Root's, so that callers keep it over a restart; as is the doorbell.
+    pub endpoint: Cap<Endpoint>,
+    /// Its doorbell.
+    pub doorbell: Cap<Notification>,
+    /// Root's endpoint, by which its faults arrive.
+    pub faults: Cap<Endpoint>,
+    /// Interrupt lines, bound to the doorbell.
+    pub interrupts: Vec<(u32, Cap<Interrupt>)>,
+    /// Guest memory, for a VM.
+    pub guest: Option<GuestMemory>,
+    /// Page store.
+    pub store: Vec<(Cap<Frame>, Block)>,
+    /// Memory of everything else that it has.
+    pub pieces: Vec<(Cap<Untyped>, u8)>,
+    /// Slots of root's to be emptied when it ends.
+    pub slots: Vec<CPtr>,
+    /// Its thread, while there is one.
+    pub thread: Option<Cap<Thread>>,
+}
+
+/// Badge of the partition at this place of the manifest.
+pub const fn badge(index: usize) -> Badge {
+    index as Badge + 1
+}
+
+impl Partition {
+    /// The partition at place `index`, with what root keeps for it, not started.
+    pub fn new(
+        estate: &mut Estate,
+        spec: manifest::Partition,
+        index: usize,
+        root: Cap<Endpoint>,
+    ) -> Result<Self> {
+        let endpoint = Cap::new(estate.make_own(ObjectType::Endpoint, abi::PAGE_BITS)?);
+        let doorbell = Cap::new(estate.make_own(ObjectType::Notification, abi::PAGE_BITS)?);
+        let rights = Rights::WRITE.or(Rights::GRANT);
+        let faults = Cap::new(estate.derive(root.cptr(), rights, badge(index))?);
+        Ok(Self {
+            spec,
+            state: ProcessState::Refused(String::from("not started yet")),
+            restarts: 0,
+            recent: VecDeque::new(),
+            endpoint,
+            doorbell,
+            faults,
+            interrupts: Vec::new(),
+            guest: None,
+            store: Vec::new(),
+            pieces: Vec::new(),
+            slots: Vec::new(),
+            thread: None,
+        })
+    }
+
+    /// Takes its page store: as much as there is of what the manifest wants.
+    pub fn take_store(&mut self, estate: &mut Estate) -> Result<()> {
+        self.store = estate.frames(self.spec.store_bytes, layout::STORE)?;
+        Ok(())
+    }
+
+    /// Bytes set aside for it.
+    pub fn memory_bytes(&self) -> u64 {
+        let pieces: u64 = self.pieces.iter().map(|&(_, bits)| 1u64 << bits).sum();
+        let guest = self.guest.iter().flat_map(|guest| &guest.frames);
+        pieces + guest.chain(&self.store).map(|(_, block)| block.size()).sum::<u64>()
+    }
+
+    /// Ends it: its thread, its space, its capabilities, its memory. What it shared with others is only unmapped
+    /// here. Callers that it held hear that their reply is lost.
+    pub fn tear_down(&mut self, estate: &mut Estate) -> Result<()> {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.suspend();
+        }
+        for (piece, _) in &self.pieces {
+            estate.node.revoke(piece.cptr()).map_err(core("take back memory"))?;
+        }
+        for slot in self.slots.drain(..) {
+            estate.discard(slot);
+        }
+        Ok(())
+    }
+
+    /// Whether it may be started anew now; counts it if so.
+    pub fn may_restart(&mut self, now_ms: u64) -> bool {
+        while self.recent.front().is_some_and(|&then| now_ms.saturating_sub(then) > RESTART_WINDOW_MS) {
+            self.recent.pop_front();
+        }
+        if self.spec.restart == manifest::Restart::Never || self.recent.len() >= MAX_RESTARTS {
+            return false;
+        }
+        self.recent.push_back(now_ms);
+        true
+    }
+}

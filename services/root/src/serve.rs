@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The life of root: bring everything up, then answer requests and faults for ever.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+
+use abi::boot::{BootInfo, slot};
+use abi::fault::Fault;
+use abi::object::ObjectType;
+use abi::syscall::FOREVER;
+use api::root::{FaultRecord, ProcessState, Root};
+use rt::Cap;
+use rt::cap::Thread;
+use rt::ipc::{Event, FaultReport, Server};
+
+use crate::failure::{Failure, Result};
+use crate::requests;
+use crate::system::{self, System};
+
+/// Faults that are remembered.
+const MAX_FAULTS: usize = 64;
+
+/// The program.
+pub fn main(boot: &'static BootInfo) {
+    if let Err(Failure(reason)) = run(boot) {
+        panic!("{reason}");
+    }
+}
+
+fn run(boot: &'static BootInfo) -> Result<()> {
+    let thread: Cap<Thread> = Cap::new(slot::THREAD);
+    thread.set_schedule(u8::MAX, 0).map_err(crate::failure::core("set the priority"))?;
+    let mut system = System::new(boot)?;
+    let reply = Cap::new(system.estate.make_own(ObjectType::Reply, abi::PAGE_BITS)?);
+    system.start();
+    let mut server: Server<Root> = Server::new(system.endpoint, vec![reply]);
+    let mut event = server.receive(FOREVER);
+    loop {
+        event = match event {
+            Event::Request(badge, request) => {
+                let reply = requests::answer(&mut system, badge, request);
+                server.reply_receive(&reply, FOREVER)
+            }
+            Event::Fault(report) => {
+                // The dead get no answer that wakes them.
+                server.answer_fault(false);
+                handle_fault(&mut system, report);
+                server.receive(FOREVER)
+            }
+            Event::Notification(_) | Event::TimedOut => server.receive(FOREVER),
+            Event::Failed(error) => return Err(Failure(format!("cannot receive: {error:?}"))),
+        };
+    }
+}
+
+fn handle_fault(system: &mut System, report: FaultReport) {
+    let Some(index) = usize::try_from(report.badge).ok().and_then(|badge| badge.checked_sub(1)) else {
+        return;
+    };
+    let Some(partition) = system.partitions.get_mut(index) else { return };
+    let text = describe(report);
+    let name = partition.spec.name.clone();
+    system.journal.say(format_args!("root: {name} faulted: {text}"));
+    let now = system::now_ms();
+    system.faults.push_front(FaultRecord { name: name.clone(), at_ms: now, text: text.clone() });
+    system.faults.truncate(MAX_FAULTS);
+    if partition.may_restart(now) {
+        restart(system, index);
+        return;
+    }
+    partition.state = ProcessState::Faulted(text);
+    let System { estate, partitions, journal, .. } = system;
+    if let Err(Failure(reason)) = partitions[index].tear_down(estate) {
+        journal.say(format_args!("root: {name}: {reason}"));
+    }
+    journal.say(format_args!("root: {name} stays down"));
+}
+
+/// Takes everything back from a partition and builds it anew.
+pub fn restart(system: &mut System, index: usize) {
+    let System { estate, partitions, journal, .. } = system;
+    let partition = &mut partitions[index];
+    if let Err(Failure(reason)) = partition.tear_down(estate) {
+        journal.say(format_args!("root: {}: {reason}", partition.spec.name));
+        partition.state = ProcessState::Faulted(reason);
+        return;
+    }
+    partition.restarts += 1;
+    system.start_one(index);
+}
+
+fn describe(report: FaultReport) -> String {
+    let [w0, w1, w2, w3] = report.words;
+    match report.fault {
+        Some(Fault::Page) => {
+            let access = if w1 & 16 != 0 {
+                "fetch from"
+            } else if w1 & 2 != 0 {
+                "write to"
+            } else {
+                "read of"
+            };
+            format!("{access} {w0:#x} at rip {w2:#x}, rsp {w3:#x}")
+        }
+        Some(Fault::Exception) if w0 == 6 => format!("stopped itself at rip {w2:#x}"),
+        Some(Fault::Exception) => format!("exception {w0} (error {w1:#x}) at rip {w2:#x}, rsp {w3:#x}"),
+        Some(Fault::SealedWrite) => format!("sealed page {w0:#x} has no pager"),
+        None => String::from("unknown fault"),
+    }
+}
