@@ -130,7 +130,7 @@ impl<const N: usize> RangeSet<N> {
                     self.ranges.remove(i);
                     let index = if i < index { index - 1 } else { index };
                     self.ranges.insert(index, range);
-                    return i >= index + 1;
+                    return i > index;
                 }
                 _ => return false,
             }

@@ -34,7 +34,7 @@ pub fn tsc_khz() -> u64 {
 
 /// Count of the APIC timer for that many TSC ticks: at least 1, at most what it can count.
 pub(crate) fn timer_count(tsc_ticks: u64) -> u32 {
-    let count = u128::from(tsc_ticks) * u128::from(TIMER_RATIO.load(Ordering::Relaxed)) >> 32;
+    let count = (u128::from(tsc_ticks) * u128::from(TIMER_RATIO.load(Ordering::Relaxed))) >> 32;
     u32::try_from(count).unwrap_or(u32::MAX).max(1)
 }
 
@@ -45,7 +45,8 @@ pub(crate) fn calibrate() {
         println!("core: there is no PIT to measure the clocks with");
         crate::trap::stop();
     };
-    TSC_KHZ.store((u128::from(tsc) * u128::from(PIT_HZ) / u128::from(TICKS * 1000)) as u64, Ordering::Relaxed);
+    TSC_KHZ
+        .store((u128::from(tsc) * u128::from(PIT_HZ) / u128::from(TICKS * 1000)) as u64, Ordering::Relaxed);
     TIMER_RATIO.store((u64::from(timer) << 32) / tsc, Ordering::Relaxed);
 }
 

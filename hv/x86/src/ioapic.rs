@@ -88,7 +88,8 @@ fn find(gsi: u32) -> Option<(IoApic, u32)> {
 /// Number of global system interrupts: they are 0 to this, exclusive (with gaps, on some machines).
 #[must_use]
 pub fn gsi_count() -> u32 {
-    let ends = controllers().iter().map(|controller| controller.io_apic.gsi_base.saturating_add(controller.pins));
+    let ends =
+        controllers().iter().map(|controller| controller.io_apic.gsi_base.saturating_add(controller.pins));
     ends.max().unwrap_or(0)
 }
 
@@ -102,7 +103,9 @@ pub fn isa_line(irq: u8) -> Line {
 /// Sends interrupt `gsi` as `vector` to the CPU with this APIC id; leaves it masked. False if there is no such interrupt, or
 /// if it cannot reach that CPU (without interrupt remapping, ids above 254 are out of reach).
 pub fn route(gsi: u32, vector: u8, apic_id: u32, level: bool, low: bool) -> bool {
-    let Some((io_apic, pin)) = find(gsi).filter(|_| apic_id < crate::lapic::XAPIC_LIMIT) else { return false };
+    let Some((io_apic, pin)) = find(gsi).filter(|_| apic_id < crate::lapic::XAPIC_LIMIT) else {
+        return false;
+    };
     let trigger = if level { LEVEL } else { 0 } | if low { LOW_ACTIVE } else { 0 };
     let _turn = LOCK.lock();
     write(io_apic, REDIRECTION + 2 * pin, MASKED);

@@ -59,7 +59,8 @@ fn x2apic() -> bool {
 /// x2APIC is for those who need it (`wanted`, or ids that do not fit otherwise, or firmware that left it on).
 pub(crate) fn choose_mode(ids: &[u32], wanted: bool) {
     let features = cpu::features();
-    let needed = wanted || ids.iter().any(|&id| id >= XAPIC_LIMIT) || msr::read(msr::APIC_BASE) & BASE_X2APIC != 0;
+    let needed =
+        wanted || ids.iter().any(|&id| id >= XAPIC_LIMIT) || msr::read(msr::APIC_BASE) & BASE_X2APIC != 0;
     X2APIC_MODE.store(features.x2apic && (features.tsc_deadline || needed), Ordering::Relaxed);
 }
 

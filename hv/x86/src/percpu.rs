@@ -108,7 +108,7 @@ fn fault_stack_end(index: usize, number: usize) -> u64 {
 pub(crate) fn is_guard(address: u64) -> bool {
     let start = STACKS.as_ptr() as u64;
     let end = start + size_of_val(&STACKS) as u64;
-    (start..end).contains(&address) && (address - start) % STACKS_BYTES as u64 == 0
+    (start..end).contains(&address) && (address - start).is_multiple_of(STACKS_BYTES as u64)
 }
 
 /// Gives this CPU its block, its descriptor tables and its stacks. Before this, nothing that needs [`this`] works.

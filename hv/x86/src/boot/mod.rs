@@ -206,7 +206,9 @@ fn state(kept: &'static Kept, entry_tsc: u64) -> BootFacts {
         modules.push(Module { name: module.name.as_str(), base: module.range.base, size: module.range.size });
         let tail = Range::between(module.range.end(), module.range.pages_touched().end());
         // SAFETY: the last page of the module is mapped in the window and belongs to no one else.
-        unsafe { core::ptr::write_bytes(crate::window::to_virt(tail.base) as *mut u8, 0, tail.size as usize) };
+        unsafe {
+            core::ptr::write_bytes(crate::window::to_virt(tail.base) as *mut u8, 0, tail.size as usize)
+        };
     }
     BootFacts {
         available: kept.available.as_slice(),

@@ -3,8 +3,8 @@
 
 use super::image;
 use crate::cpu;
-use crate::println;
 use crate::percpu;
+use crate::println;
 use crate::window;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use firmware::memory::{PAGE, Range};
@@ -104,7 +104,8 @@ pub(crate) fn map_device(physical: u64) -> Result<(), PoolExhausted> {
 /// Maps the image: code, constants and data each with what it needs; nothing below the stacks.
 pub(crate) fn map_image() -> Result<(), PoolExhausted> {
     let [start, text_end, rodata_end, end] = image::sections();
-    let parts = [(start, text_end, 0), (text_end, rodata_end, NO_EXECUTE), (rodata_end, end, WRITABLE | NO_EXECUTE)];
+    let parts =
+        [(start, text_end, 0), (text_end, rodata_end, NO_EXECUTE), (rodata_end, end, WRITABLE | NO_EXECUTE)];
     for (from, to, flags) in parts {
         for address in (from..to).step_by(PAGE as usize) {
             if !percpu::is_guard(address) {

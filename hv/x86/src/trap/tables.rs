@@ -18,16 +18,8 @@ pub(crate) const USER_DATA: u16 = 0x20 | 3;
 pub(crate) const USER_CODE: u16 = 0x28 | 3;
 const TASK: u16 = 0x30;
 
-const GDT: [u64; 8] = [
-    0,
-    0x00af_9b00_0000_ffff,
-    0x00cf_9300_0000_ffff,
-    0,
-    0x00cf_f300_0000_ffff,
-    0x00af_fb00_0000_ffff,
-    0,
-    0,
-];
+const GDT: [u64; 8] =
+    [0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0, 0x00cf_f300_0000_ffff, 0x00af_fb00_0000_ffff, 0, 0];
 
 /// Stack numbers in the IDT.
 const NMI_STACK: u64 = 1;
@@ -102,7 +94,8 @@ struct Pointer {
 
 /// Loads GDT, segments, TSS and IDT.
 pub(crate) fn load(descriptors: &'static Descriptors) {
-    let gdt = Pointer { limit: size_of_val(&descriptors.gdt) as u16 - 1, base: descriptors.gdt.as_ptr() as u64 };
+    let gdt =
+        Pointer { limit: size_of_val(&descriptors.gdt) as u16 - 1, base: descriptors.gdt.as_ptr() as u64 };
     let idt = Pointer { limit: size_of_val(&IDT) as u16 - 1, base: IDT.as_ptr() as u64 };
     // SAFETY: the tables are complete and live for ever; the code segment stays what it is, 64-bit code.
     unsafe {
