@@ -6,7 +6,7 @@
 use anyhow::{Context, Result, bail};
 use api::operator::client::{Event, Session};
 use api::operator::{self, Reply, Request};
-use api::{console, root, vmm};
+use api::{checkpoint, console, root, vmm};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -120,6 +120,19 @@ impl Operator {
             Reply::Console(reply) => Ok(reply),
             other => bail!("console: {other:?}"),
         }
+    }
+
+    /// A question to the checkpoint service.
+    pub fn ask_checkpoint(&mut self, request: checkpoint::Request) -> Result<checkpoint::Reply> {
+        match self.ask(&Request::Checkpoint(request))? {
+            Reply::Checkpoint(reply) => Ok(reply),
+            other => bail!("checkpoint: {other:?}"),
+        }
+    }
+
+    /// Goes away: the emulator's socket serves one peer at a time.
+    pub fn close(&mut self) -> Result<()> {
+        Ok(self.stream.shutdown(std::net::Shutdown::Both)?)
     }
 
     /// The next event that is not for the line itself.

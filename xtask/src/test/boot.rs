@@ -3,6 +3,7 @@
 
 use super::Outcome;
 use super::table::{BootTest, Expectation};
+use crate::live::CORE_PANIC;
 use crate::paths;
 use crate::qemu::{Event, PASSED, Running};
 use anyhow::{Context, Result, bail};
@@ -10,9 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
-
-/// What no boot test may print, whatever it expects.
-const CORE_PANIC: &str = "core panic";
 
 /// Runs `tests`, `jobs` at a time; each outcome is told as it comes.
 pub fn run_all(tests: &[BootTest], iso: &Path, jobs: usize, mut tell: impl FnMut(Outcome) + Send) {
@@ -54,11 +52,10 @@ fn run_one(test: &BootTest, iso: &Path) -> Outcome {
 }
 
 fn attempt(test: &BootTest, iso: &Path, log: &Path) -> Result<()> {
-    let mut machine = test.machine.clone();
     if let Expectation::Script(script) = test.expectation {
-        return script(&mut machine, iso, log, Instant::now() + test.limit);
+        return script(&test.machine, iso, log);
     }
-    let mut running = machine.start(iso, log)?;
+    let mut running = test.machine.start(iso, log)?;
     let deadline = Instant::now() + test.limit;
     match &test.expectation {
         Expectation::Passes { line } => passes(&mut running, deadline, line.as_deref()),

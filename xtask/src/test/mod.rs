@@ -6,6 +6,7 @@
 
 mod boot;
 mod host;
+mod scenario;
 pub mod suite;
 mod table;
 

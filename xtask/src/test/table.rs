@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The boot tests: name, machine, time limit, expectation. `docs/boot-tests.md` shows how to add one.
 
+use super::scenario::SCENARIOS;
 use super::suite;
 use crate::qemu::{Machine, System};
 use anyhow::Result;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A test that boots a machine.
 pub struct BootTest {
@@ -20,7 +21,7 @@ pub struct BootTest {
 }
 
 /// A scenario with its own logic: it starts the machine, and fails by an error.
-pub type Script = fn(&mut Machine, &Path, &Path, Instant) -> Result<()>;
+pub type Script = fn(&Machine, &Path, &Path) -> Result<()>;
 
 /// When a test has passed.
 pub enum Expectation {
@@ -53,6 +54,10 @@ impl BootTest {
 pub fn tests(long: bool) -> Result<Vec<BootTest>> {
     let mut tests = matrix();
     tests.extend(suite_tests(long)?);
+    let scenario = |(name, script): &(&str, Script)| {
+        BootTest::new(name, Machine::default(), Expectation::Script(*script))
+    };
+    tests.extend(SCENARIOS.iter().map(scenario));
     Ok(tests)
 }
 
@@ -70,7 +75,11 @@ fn matrix() -> Vec<BootTest> {
         let machine = Machine { cpus, ..Machine::default() };
         tests.push(BootTest::new(&format!("boot-cpus-{cpus}"), machine, says(&[SERVICES_RUN])));
     }
-    for memory_mib in [256, 1024, 4096, 8192] {
+    // So little does not hold the default system: what does not fit is refused with the reason.
+    let small = Machine { memory_mib: 256, ..Machine::default() };
+    let lines = ["root: operator started", "root: linux refused", "root: ready"];
+    tests.push(BootTest::new("boot-memory-256", small, says(&lines)));
+    for memory_mib in [1024, 4096, 8192] {
         let machine = Machine { memory_mib, ..Machine::default() };
         tests.push(BootTest::new(&format!("boot-memory-{memory_mib}"), machine, says(&[SERVICES_RUN])));
     }

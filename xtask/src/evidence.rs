@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Evidence that guests give in their own words, and the judgement on it.
 
-use super::Report;
+use crate::demo::Report;
 use serde_json::json;
 
 /// What the guest program prints when its call returns.
@@ -92,8 +92,8 @@ pub struct Evidence {
     pub before: Beat,
     /// The other VM at the end.
     pub other: Beat,
-    /// The pause as the VMM measured it.
-    pub pause_ticks: Option<u64>,
+    /// The pause as the VMM measured it, in ticks of the TSC.
+    pub pause_ticks: u64,
 }
 
 impl Evidence {
@@ -156,7 +156,7 @@ mod tests {
             next: 6,
             before: Beat::parse("beat 3 missed 0 max_gap_us 100001").expect("readable"),
             other: Beat::parse("beat 90 missed 0 max_gap_us 100020").expect("readable"),
-            pause_ticks: Some(50_000),
+            pause_ticks: 50_000,
         }
     }
 

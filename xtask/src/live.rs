@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A whole system that runs, with the operator's session open: what demos and scenario tests are written with.
+//!
+//! Everything waits for something to be said, with a deadline; nothing waits for time to pass. The end of the machine, or
+//! a panic of its core, ends every wait.
+
+use crate::evidence::Beat;
+use crate::operator::{Line, Operator, VmConsole};
+use crate::paths;
+use crate::qemu::{Event, Machine, Running};
+use anyhow::{Result, bail};
+use api::root::{Process, Reply, Request};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Time limit of one wait. Generous: everything is emulated, and the developer's machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+/// What the core says when it stops.
+pub const CORE_PANIC: &str = "core: panic";
+/// The VM that beats and says whether it was disturbed.
+pub const HEARTBEAT: &str = "heartbeat";
+
+/// The system.
+pub struct Live {
+    /// The operator's session.
+    pub operator: Operator,
+    /// The operator's line, for further sessions.
+    pub line: Line,
+    running: Running,
+    verbose: bool,
+}
+
+impl Live {
+    /// Boots `machine` and opens the operator's session; `folder` gets its socket and secret.
+    pub fn boot(mut machine: Machine, iso: &Path, log: &Path, folder: &Path, verbose: bool) -> Result<Live> {
+        let line = Line::prepare(folder)?;
+        machine.options = format!("{} {}", line.option(), machine.options).trim_end().to_owned();
+        machine.operator_socket = Some(line.socket.clone());
+        let mut running = machine.start(iso, log)?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            watch(&mut running, verbose)?;
+            if let Ok(operator) = line.connect(Duration::ZERO) {
+                return Ok(Live { operator, line, running, verbose });
+            }
+            if Instant::now() > deadline {
+                bail!("the operator service does not answer; see {}", paths::shown(running.log()));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Takes note of what the machine's console says; an error if the machine is gone.
+    pub fn watch(&mut self) -> Result<()> {
+        watch(&mut self.running, self.verbose)
+    }
+
+    /// Repeats `look` until it finds something.
+    pub fn wait<T>(&mut self, what: &str, mut look: impl FnMut(&mut Live) -> Result<Option<T>>) -> Result<T> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.watch()?;
+            if let Some(found) = look(self)? {
+                return Ok(found);
+            }
+            if Instant::now() > deadline {
+                bail!("{what}: not within {} s", PATIENCE.as_secs());
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Waits for a line of a VM's console that contains `pattern`.
+    pub fn wait_guest(&mut self, console: &mut VmConsole, pattern: &str) -> Result<String> {
+        self.wait(&format!("the guest says `{pattern}`"), |live| {
+            while let Some(line) = console.next_line(&mut live.operator)? {
+                if live.verbose {
+                    println!("     guest | {line}");
+                }
+                if line.contains(pattern) {
+                    return Ok(Some(line));
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// Types on a VM's console.
+    pub fn guest_types(&mut self, console: &VmConsole, text: &str) -> Result<()> {
+        console.write(&mut self.operator, text)
+    }
+
+    /// What the heartbeat VM says of itself once it has come beyond beat number `beat`.
+    pub fn beat_after(&mut self, beat: u64) -> Result<Beat> {
+        let mut console = VmConsole::of(HEARTBEAT);
+        self.wait("the heartbeat goes on", |live| {
+            let mut last = None;
+            while let Some(line) = console.next_line(&mut live.operator)? {
+                last = Beat::parse(&line).or(last);
+            }
+            Ok(last.filter(|last| last.beat > beat))
+        })
+    }
+
+    /// Opens a new session, as after the operator service was started anew.
+    pub fn reconnect(&mut self) -> Result<()> {
+        self.operator = self.line.connect(PATIENCE)?;
+        Ok(())
+    }
+
+    /// The partition of this name, as the root service sees it.
+    pub fn process(&mut self, name: &str) -> Result<Process> {
+        let mut from = 0;
+        loop {
+            let reply = self.operator.ask_root(Request::Ps(from))?;
+            let Reply::Ps(processes) = reply else { bail!("root: {reply:?}") };
+            if processes.is_empty() {
+                bail!("there is no partition `{name}`");
+            }
+            from += u32::try_from(processes.len())?;
+            if let Some(process) = processes.into_iter().find(|process| process.name == name) {
+                return Ok(process);
+            }
+        }
+    }
+}
+
+fn watch(running: &mut Running, verbose: bool) -> Result<()> {
+    loop {
+        match running.next(Instant::now())? {
+            Event::Line(line) if line.contains(CORE_PANIC) => bail!("the core stopped: {line}"),
+            Event::Line(line) if verbose => println!("           | {line}"),
+            Event::Line(_) => {}
+            Event::Ended(status) => {
+                bail!("the machine ended ({status}); see {}", paths::shown(running.log()))
+            }
+            Event::TimedOut => return Ok(()),
+        }
+    }
+}

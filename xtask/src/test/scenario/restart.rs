@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Services are killed and started anew while VMs run: no VM is lost, and the service works again.
+
+use super::{boot, undisturbed};
+use crate::live::Live;
+use crate::operator::VmConsole;
+use crate::qemu::Machine;
+use anyhow::{Result, bail};
+use api::root::{ProcessState, Reply, Request};
+use api::vmm;
+use std::path::Path;
+
+/// The log goes on, under the new instance.
+pub fn console(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    let mut live = boot(machine, iso, log)?;
+    let before = live.beat_after(0)?;
+    anew(&mut live, "console")?;
+    let reply = live.operator.ask_console(api::console::Request::Read { cursor: 0 })?;
+    let api::console::Reply::Log { .. } = reply else { bail!("the console does not work: {reply:?}") };
+    undisturbed(&mut live, before)
+}
+
+/// A new session is opened with the new instance.
+pub fn operator(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    let mut live = boot(machine, iso, log)?;
+    let before = live.beat_after(0)?;
+    anew(&mut live, "operator")?;
+    undisturbed(&mut live, before)
+}
+
+/// Checkpoints of before are lost with the service's memory; new ones are made and restored.
+pub fn checkpoint(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    let mut live = boot(machine, iso, log)?;
+    let mut guest = VmConsole::of("linux");
+    live.wait_guest(&mut guest, "checkpointer: counter 2")?;
+    let before = live.beat_after(0)?;
+    super::checkpoints::create(&mut live, "linux")?;
+    anew(&mut live, "checkpoint")?;
+    live.wait_guest(&mut guest, "checkpointer: counter")?;
+    let id = super::checkpoints::create(&mut live, "linux")?;
+    super::checkpoints::restore(&mut live, "linux", id)?;
+    undisturbed(&mut live, before)?;
+    match live.operator.ask_vm("linux", vmm::Request::Status)? {
+        vmm::Reply::Status(status) if status.state == vmm::State::Running => Ok(()),
+        other => bail!("linux: {other:?}"),
+    }
+}
+
+/// Starts a service anew and waits until it runs and has been counted.
+fn anew(live: &mut Live, name: &str) -> Result<()> {
+    let before = live.process(name)?.restarts;
+    match live.operator.ask_root(Request::Restart(name.to_owned())) {
+        Ok(Reply::Done) => {}
+        Ok(other) => bail!("{name} was not started anew: {other:?}"),
+        // The operator service cannot answer when it is itself the one.
+        Err(_) if name == "operator" => {}
+        Err(error) => return Err(error),
+    }
+    live.wait(&format!("{name} runs again"), |live| {
+        if name == "operator" {
+            live.reconnect()?;
+        }
+        let process = live.process(name)?;
+        let again = process.restarts > before && process.state == ProcessState::Running;
+        Ok(again.then_some(()))
+    })
+}
