@@ -109,4 +109,6 @@ pub struct Status {
     pub quota_left: u32,
     /// Bytes that the guest has written to its console.
     pub console_end: u64,
+    /// TSC ticks that the last checkpoint held the vCPUs, from the exit to the next entry; 0 before the first.
+    pub last_pause_ticks: u64,
 }

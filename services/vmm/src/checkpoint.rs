@@ -10,11 +10,10 @@ use crate::hypercall::{self, Call};
 use crate::machine::{Activity, Machine, Outside, Pause, Processor, State, StoreError, settings};
 use crate::memory::GuestMemory;
 use crate::saved;
-use crate::vcpu::Vcpu;
-use abi::hypercall::{
-    CREATED, NO_CHECKPOINT, OK, QUOTA_EXHAUSTED, RESTORED, UNAVAILABLE,
-};
-use abi::vcpu::group;
+use crate::vcpu::{Vcpu, flag};
+use abi::hypercall::{CREATED, NO_CHECKPOINT, OK, QUOTA_EXHAUSTED, RESTORED, UNAVAILABLE};
+use abi::vcpu::{VcpuPage, group};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use state::{Bytes, Token};
@@ -118,29 +117,63 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     /// [`StoreError`]; the VM is as it was, but for [`StoreError::Torn`], which ends it.
     pub(crate) fn restore_checkpoint(&mut self, id: u64) -> Result<(), StoreError> {
         let begun = self.outside.now();
-        let done = self.outside.restore(id).and_then(|bytes| self.take_state(&bytes));
-        if let Err(error @ StoreError::Torn(_)) = &done {
-            self.fail(&format!("checkpoint {id}: {error}"));
-        }
-        if done.is_ok() {
-            let ticks = self.outside.now().wrapping_sub(begun);
-            self.outside.log(format_args!("checkpoint {id} restored in {ticks} ticks"));
+        let done = self.try_restore(id);
+        match &done {
+            Ok(()) => {
+                let ticks = self.outside.now().wrapping_sub(begun);
+                self.outside.log(format_args!("checkpoint {id} restored in {ticks} ticks"));
+            }
+            Err(error @ StoreError::Torn(_)) => self.fail(&format!("checkpoint {id}: {error}")),
+            Err(_) => {}
         }
         done
     }
 
-    /// Takes a saved state; memory is already as it was then, so whatever is wrong here ends the VM.
-    fn take_state(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let torn = |why: &dyn core::fmt::Display| StoreError::Torn(format!("{why}"));
-        let machine = state::Machine::load(bytes).map_err(|error| torn(&error))?;
+    /// Checks the state, has the core take the vCPUs' part of it, and only then lets memory change.
+    fn try_restore(&mut self, id: u64) -> Result<(), StoreError> {
+        let bytes = self.outside.state(id)?;
+        let unfit = |why: &dyn core::fmt::Display| StoreError::Unavailable(format!("its state: {why}"));
+        let machine = state::Machine::load(&bytes).map_err(|error| unfit(&error))?;
         if machine.memory_bytes != self.memory.size() || machine.vcpus.len() != self.processors.len() {
-            return Err(torn(&"it is of a machine of another shape"));
+            return Err(unfit(&"it is of a machine of another shape"));
         }
+        let host = self.outside.now();
+        let mut before = Vec::new();
+        for processor in &mut self.processors {
+            settle(processor)?;
+            before.push(Box::new(*processor.vcpu.page()));
+        }
+        let mut done = Ok(());
+        for (saved, processor) in machine.vcpus.iter().zip(&mut self.processors) {
+            saved.to_page(processor.vcpu.page(), host);
+            let taken = processor.vcpu.import(group::ALL);
+            done = done.and(taken.map_err(|error| unfit(&format!("the processor refuses it: {error:?}"))));
+        }
+        if let Err(error) = done.and_then(|()| self.outside.restore(id)) {
+            self.put_back(&before)?;
+            return Err(error);
+        }
+        self.take_state(&machine)
+    }
+
+    /// The vCPUs as they were before a restore that came to nothing.
+    fn put_back(&mut self, before: &[Box<VcpuPage>]) -> Result<(), StoreError> {
+        for (page, processor) in before.iter().zip(&mut self.processors) {
+            *processor.vcpu.page() = **page;
+            let taken = processor.vcpu.import(group::ALL);
+            taken.map_err(|error| StoreError::Torn(format!("the vCPU's own state: {error:?}")))?;
+        }
+        Ok(())
+    }
+
+    /// Memory is as it was then: the rest of the machine follows.
+    fn take_state(&mut self, machine: &state::Machine) -> Result<(), StoreError> {
         let mut board = Board::new(settings(&self.config, machine.memory_bytes));
-        saved::load(&mut board, &machine);
+        saved::load(&mut board, machine);
         let host = self.outside.now();
         for (saved, processor) in machine.vcpus.iter().zip(&mut self.processors) {
-            load_vcpu(processor, saved, host).map_err(|error| torn(&format!("{error:?}")))?;
+            let resumed = resume_vcpu(processor, saved, host);
+            resumed.map_err(|error| StoreError::Torn(format!("the vCPU's clock: {error:?}")))?;
         }
         for (apic, processor) in machine.apics.iter().zip(&mut self.processors) {
             processor.nmi = apic.nmi_pending;
@@ -149,8 +182,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         self.state = if machine.paused { State::Paused } else { State::Running };
         self.pause = None;
         let now = self.guest_time(host);
-        let writes: Vec<_> =
-            (0..self.processors.len()).filter_map(|cpu| self.board.clock.refresh(cpu, now)).collect();
+        let clock = &mut self.board.clock;
+        let writes: Vec<_> = (0..self.processors.len()).filter_map(|cpu| clock.refresh(cpu, now)).collect();
         for write in writes {
             // The clock has checked the range; a refused write costs the guest its clock page, no more.
             let _ = self.memory.write(write.address, &write.bytes);
@@ -159,12 +192,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     }
 }
 
-/// One vCPU's record. What is marked dirty is taken by the core first, so that page and vCPU agree.
-fn gather_vcpu<V: Vcpu>(
-    processor: &mut Processor<V>,
-    index: u32,
-    host: u64,
-) -> Result<state::Vcpu, StoreError> {
+/// Has the core take what is marked dirty, so that page and vCPU agree, and brings all groups into the page.
+fn settle<V: Vcpu>(processor: &mut Processor<V>) -> Result<(), StoreError> {
     let refused = |error| StoreError::Unavailable(format!("the core refuses the vCPU's state: {error:?}"));
     let vcpu = &mut processor.vcpu;
     let dirty = vcpu.page().dirty;
@@ -172,28 +201,36 @@ fn gather_vcpu<V: Vcpu>(
         vcpu.import(dirty).map_err(refused)?;
         vcpu.page().dirty = 0;
     }
-    vcpu.export(group::SYSTEM | group::MSRS | group::FPU).map_err(refused)?;
+    vcpu.export(group::SYSTEM | group::MSRS | group::FPU).map_err(refused)
+}
+
+/// One vCPU's record.
+fn gather_vcpu<V: Vcpu>(
+    processor: &mut Processor<V>,
+    index: u32,
+    host: u64,
+) -> Result<state::Vcpu, StoreError> {
+    settle(processor)?;
     let activity = match processor.activity {
         Activity::Running => state::Activity::RUNNING,
         Activity::Halted => state::Activity::HALTED,
         Activity::WaitingForStartup => state::Activity::WAITING_FOR_STARTUP,
     };
-    Ok(state::Vcpu { index, activity, ..state::Vcpu::from_page(vcpu.page(), host) })
+    Ok(state::Vcpu { index, activity, ..state::Vcpu::from_page(processor.vcpu.page(), host) })
 }
 
-fn load_vcpu<V: Vcpu>(
+/// Lets a vCPU whose state has been taken go on from there; its clock continues at this host TSC.
+fn resume_vcpu<V: Vcpu>(
     processor: &mut Processor<V>,
     saved: &state::Vcpu,
     host: u64,
 ) -> Result<(), abi::error::Error> {
-    let vcpu = &mut processor.vcpu;
-    saved.to_page(vcpu.page(), host);
-    let page = vcpu.page();
-    page.interruptible =
-        u64::from(page.rflags & crate::vcpu::flag::INTERRUPT != 0 && page.interrupt_shadow == 0);
+    let page = processor.vcpu.page();
+    page.interruptible = u64::from(page.rflags & flag::INTERRUPT != 0 && page.interrupt_shadow == 0);
     page.want_window = 0;
-    vcpu.import(group::ALL)?;
-    vcpu.page().dirty = 0;
+    page.tsc_offset = saved.tsc.wrapping_sub(host);
+    page.dirty = 0;
+    processor.vcpu.import(group::MSRS)?;
     processor.activity = match saved.activity {
         state::Activity::HALTED => Activity::Halted,
         state::Activity::WAITING_FOR_STARTUP => Activity::WaitingForStartup,

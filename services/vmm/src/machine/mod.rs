@@ -44,11 +44,20 @@ pub trait Outside {
     /// [`StoreError`], and there is no checkpoint.
     fn commit(&mut self, id: u64, state: &[u8]) -> Result<(), StoreError>;
 
-    /// Brings guest memory back to a checkpoint; returns the typed state.
+    /// The typed state of a checkpoint.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn state(&mut self, id: u64) -> Result<Vec<u8>, StoreError>;
+
+    /// Brings guest memory back to a checkpoint.
     ///
     /// # Errors
     /// [`StoreError`]; memory is as it was unless [`StoreError::Torn`].
-    fn restore(&mut self, id: u64) -> Result<Vec<u8>, StoreError>;
+    fn restore(&mut self, id: u64) -> Result<(), StoreError>;
+
+    /// Says that guest memory has nothing to do any more with what was there before.
+    fn attach(&mut self);
 
     /// How many checkpoints may still be created.
     ///

@@ -75,6 +75,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             uptime_ms: if self.started == 0 { 0 } else { uptime },
             quota_left: self.quota_left,
             console_end: self.console.end(),
+            last_pause_ticks: self.last_pause,
         }
     }
 }

@@ -2,9 +2,9 @@
 //! A VM's start: memory zeroed, devices as after power-on, the guest loaded anew.
 
 use super::{Activity, Config, Machine, Outside, State};
+use crate::boot::BootError;
 use crate::boot::linux::{self, Linux};
 use crate::boot::unikernel::{self, Unikernel};
-use crate::boot::BootError;
 use crate::device::board::{Board, Settings};
 use crate::memory::{GuestMemory, clear};
 use crate::platform::acpi;
@@ -26,6 +26,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     pub fn start(&mut self) {
         let begun = self.outside.now();
         self.board = Board::new(settings(&self.config, self.memory.size()));
+        self.outside.attach();
         match self.prepare() {
             Ok(()) => {
                 self.state = State::Running;
