@@ -3,7 +3,7 @@
 //!
 //! Without a word on its command line it tries ports, MSRs, CPUID, instructions and memory that is not there, and ends with
 //! `hostile: done`. `quick` tries a sample. One word selects a single try or a way to end: `ports`, `msrs`, `cpuid`,
-//! `instructions`, `memory`, `registers`, `triple-fault`, `spin`, `halt`, `flood`, `wild-jump`.
+//! `instructions`, `memory`, `bad-state`, `triple-fault`, `spin`, `halt`, `flood`, `wild-jump`.
 #![no_std]
 #![no_main]
 
@@ -21,10 +21,9 @@ guest_rt::entry!(main);
 /// Name of a try, and the try: called with the step at which to sample; returns a count and what it is a count of.
 type Try = (&'static str, fn(&Boot, u32) -> (u64, &'static str));
 
-const TRIES: [Try; 6] = [
+const TRIES: [Try; 5] = [
     ("cpuid", leaves),
     ("instructions", instructions::all),
-    ("registers", registers::all),
     ("memory", memory::beyond),
     ("msrs", msrs::all),
     ("ports", ports::all),
@@ -48,6 +47,10 @@ fn end_as_asked(boot: &Boot) {
     if boot.has("triple-fault") {
         println!("hostile: triple fault");
         trap::triple_fault();
+    }
+    if boot.has("bad-state") {
+        println!("hostile: bad state");
+        println!("hostile: bad state: fault {:?}", registers::bad_state());
     }
     if boot.has("halt") {
         println!("hostile: halt");

@@ -3,18 +3,16 @@
 
 use super::pages::Pages;
 use super::probe;
-use crate::{boot, window};
+use crate::boot::image;
+use crate::{fpu, msr};
 use abi::boot::MAX_CPUS;
-use core::arch::asm;
 use core::cell::{Cell, OnceCell, UnsafeCell};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use vcpu::limits::Limits;
 use vcpu::policy::{IO_MAP_BYTES, MSR_MAP_BYTES, msr_map};
 
-const EFER: u32 = 0xc000_0080;
 const EFER_SVME: u64 = 1 << 12;
 const VM_HSAVE_PA: u32 = 0xc001_0117;
-const CR4_OSXSAVE: u64 = 1 << 18;
 
 /// What SVM keeps per CPU. Only its CPU touches it, unless all others are stopped.
 #[repr(C, align(4096))]
@@ -75,20 +73,21 @@ impl Cpu {
 }
 
 /// Turns SVM on. `index` is this CPU's; the answer is for this CPU only. To be called once per CPU, where
-/// [`super::probe`] said that VMs can run.
+/// [`crate::cpu::virtualization`] said that VMs can run; CR4.OSXSAVE is set where there is XSAVE.
 #[must_use]
 pub fn enable_this_cpu(index: usize) -> &'static Cpu {
     let cpu = &CPUS[index];
-    let limits = cpu.limits.get_or_init(|| Limits::new(&probe::facts()));
+    cpu.limits.get_or_init(|| Limits::new(&probe::facts()));
     cpu.index.set(index as u64);
-    cpu.host_phys.set(image_phys(cpu.host.get().addr()));
+    cpu.host_phys.set(image::physical(cpu.host.get().addr() as u64));
     if probe::has_flush_by_asid() {
         FLUSH.store(super::vmcb::FLUSH_GUEST, Relaxed);
     }
-    wrmsr(EFER, rdmsr(EFER) | EFER_SVME);
-    wrmsr(VM_HSAVE_PA, image_phys(cpu.save_area.get().addr()));
-    if limits.xcr0 != 0 {
-        enable_xsave();
+    // SAFETY: SVM is there, by the caller; the bit only makes its instructions valid. The save area is a page of the image
+    // that nothing else uses.
+    unsafe {
+        msr::write(msr::EFER, msr::read(msr::EFER) | EFER_SVME);
+        msr::write(VM_HSAVE_PA, image::physical(cpu.save_area.get().addr() as u64));
     }
     cpu
 }
@@ -100,53 +99,14 @@ pub(super) fn other(index: usize) -> Option<&'static Cpu> {
 
 /// Physical addresses of the permission maps, for I/O and MSRs.
 pub(super) fn maps() -> (u64, u64) {
-    (image_phys(core::ptr::from_ref(&IO_MAP).addr()), image_phys(core::ptr::from_ref(&MSR_MAP).addr()))
-}
-
-/// Where in physical memory a static of the image lies.
-fn image_phys(address: usize) -> u64 {
-    boot::facts().image.base + (address as u64 - window::IMAGE_BASE)
-}
-
-pub(super) fn rdmsr(msr: u32) -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: callers name registers that exist on the processor they have probed; reading has no effect on memory.
-    unsafe { asm!("rdmsr", in("ecx") msr, out("eax") low, out("edx") high, options(nomem, nostack)) };
-    u64::from(high) << 32 | u64::from(low)
-}
-
-pub(super) fn wrmsr(msr: u32, value: u64) {
-    // SAFETY: callers write EFER with one more bit, the save-area address (a page that nothing else uses), and `TSC_AUX`;
-    // none of them changes what the core's own instructions mean.
-    unsafe {
-        asm!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack));
-    }
-}
-
-/// XGETBV and XSETBV work in the core, and so XSAVE.
-fn enable_xsave() {
-    // SAFETY: the bit exists where CPUID says XSAVE (checked by the caller, whose limits follow from it); it only makes
-    // instructions valid.
-    unsafe {
-        asm!(
-            "mov {0}, cr4",
-            "or {0}, {1}",
-            "mov cr4, {0}",
-            out(reg) _,
-            in(reg) CR4_OSXSAVE,
-            options(nomem, nostack)
-        );
-    }
+    let place = |map: *const u8| image::physical(map.addr() as u64);
+    (place(IO_MAP.0.as_ptr()), place(MSR_MAP.0.as_ptr()))
 }
 
 /// Runs `action` with the FPU's instructions allowed. User threads find them forbidden again.
 pub(super) fn with_fpu<R>(action: impl FnOnce() -> R) -> R {
-    // SAFETY: clears CR0.TS and nothing else.
-    unsafe { asm!("clts", options(nostack)) };
+    fpu::enable();
     let result = action();
-    // SAFETY: sets CR0.TS and nothing else. The core itself is compiled without FPU instructions.
-    unsafe {
-        asm!("mov {0}, cr0", "or {0}, 8", "mov cr0, {0}", out(reg) _, options(nostack));
-    }
+    fpu::disable();
     result
 }

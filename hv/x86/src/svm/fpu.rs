@@ -5,8 +5,9 @@
 //! user mode; #VMEXIT switches breakpoints off). They change hands when another vCPU runs on this CPU. Which CPU
 //! holds them is noted on both sides: [`Cpu::owner`] and `home` in the private page.
 
-use super::cpu::{self, Cpu, with_fpu, wrmsr};
+use super::cpu::{self, Cpu, with_fpu};
 use super::pages::{Pages, PrivatePage};
+use crate::msr;
 use core::arch::asm;
 use vcpu::fpu::{HEADER_OFFSET, LEGACY};
 use vcpu::limits::Limits;
@@ -77,6 +78,7 @@ pub(super) fn read_breakpoints() -> [u64; 4] {
 }
 
 #[cold]
+#[inline(never)]
 fn switch(cpu: &Cpu, next: Option<&Pages>) {
     if let Some(owner) = cpu.owner.take() {
         save(cpu, owner.private);
@@ -89,7 +91,8 @@ fn switch(cpu: &Cpu, next: Option<&Pages>) {
     with_fpu(|| restore_area(limits, page));
     write_breakpoints(&page.dr);
     if limits.tsc_aux {
-        wrmsr(TSC_AUX, page.tsc_aux.get());
+        // SAFETY: the register exists, takes what has been checked, and concerns nothing but itself.
+        unsafe { msr::write(TSC_AUX, page.tsc_aux.get()) };
     }
     page.home.set(cpu.index.get() + 1);
     cpu.owner.set(Some(*pages));

@@ -1,27 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the processor offers for guests.
 
-use super::cpu::{rdmsr, with_fpu};
-use abi::boot::Virtualization;
+use super::cpu::with_fpu;
 use core::arch::x86_64::{__cpuid_count, _fxsave64, CpuidResult};
 use vcpu::limits::Facts;
 
-const VM_CR: u32 = 0xc001_0114;
-const VM_CR_SVMDIS: u64 = 1 << 4;
 const SVM_LEAF: u32 = 0x8000_000a;
-
-/// Whether this CPU can run VMs.
-#[must_use]
-pub fn probe() -> Virtualization {
-    if leaf(0x8000_0001, 0).ecx >> 2 & 1 == 0 {
-        return Virtualization::NoSvm;
-    }
-    // The register exists wherever the SVM bit is set.
-    if rdmsr(VM_CR) & VM_CR_SVMDIS != 0 {
-        return Virtualization::DisabledByFirmware;
-    }
-    if leaf(SVM_LEAF, 0).edx & 1 == 0 { Virtualization::NoNestedPaging } else { Virtualization::Svm }
-}
 
 /// Whether the TLB can be flushed for one guest alone.
 pub fn has_flush_by_asid() -> bool {

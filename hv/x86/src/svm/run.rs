@@ -24,9 +24,11 @@ const NESTED_PAGING: u64 = 1;
 const INVALID: u32 = u32::MAX;
 const RFLAGS_IF: u64 = 1 << 9;
 
-/// Makes a vCPU in the state after a reset, and shows that state in the shared page.
+/// Makes a vCPU in the state after a reset, and shows that state in the shared page. If it has run before, all other CPUs have
+/// to be stopped.
 pub fn init(pages: &Pages, nested_root: u64, asid: u32) {
     let vmcb = pages.vmcb;
+    fpu::forget_fpu(pages);
     for word in vmcb.words() {
         word.set(0);
     }
@@ -107,10 +109,22 @@ pub fn run(cpu: &Cpu, pages: &Pages) -> RawExit {
 }
 
 /// Tells the VMM: exit, details, and the groups of state that it sees at every exit and that it wants.
-pub fn publish(cpu: &Cpu, pages: &Pages, exit: Exit, info: &[u64; 4]) {
+///
+/// An exit may come before a round has taken what the VMM marked; then it is taken now, so that it is not overwritten. (An event
+/// to inject stays in the page.)
+pub fn publish(cpu: &Cpu, pages: &Pages, mut exit: Exit, info: &[u64; 4]) {
     let (vmcb, shared) = (pages.vmcb, pages.shared);
+    let mut info = *info;
+    let dirty = shared.dirty.get();
+    if dirty != 0 {
+        shared.dirty.set(0);
+        if let Err(field) = transfer::import(cpu, pages, dirty) {
+            exit = Exit::InvalidState;
+            info = [field as u64, 0, 0, 0];
+        }
+    }
     shared.exit.set(exit as u64);
-    for (word, &value) in shared.info.iter().zip(info) {
+    for (word, value) in shared.info.iter().zip(info) {
         word.set(value);
     }
     shared.pending_event.set(pages.private.pending_event.replace(0));
@@ -156,6 +170,8 @@ fn set_window(vmcb: &Vmcb, wanted: bool) {
     }
 }
 
+#[cold]
+#[inline(never)]
 fn take_snapshot(pages: &Pages) {
     for (kept, word) in pages.private.snapshot.iter().zip(pages.vmcb.save_area()) {
         kept.set(word.get());
@@ -166,6 +182,8 @@ fn take_snapshot(pages: &Pages) {
 ///
 /// Only a state that a VMM has changed can be refused, and that one was kept. If the processor refuses another one all the
 /// same, the vCPU is reset: no host state may be seen.
+#[cold]
+#[inline(never)]
 fn recover(pages: &Pages) {
     let vmcb = pages.vmcb;
     if !pages.private.unproven.get() {

@@ -21,6 +21,7 @@ const DEFAULT_MXCSR: u64 = 0x1f80;
 const DEFAULT_FCW: u64 = 0x37f;
 
 /// Copies groups of state out of the vCPU into its page.
+#[inline(never)]
 pub fn export(cpu: &Cpu, pages: &Pages, groups: u64) {
     if groups & group::BASIC != 0 {
         export_basic(pages.vmcb, pages.shared);
@@ -45,12 +46,22 @@ pub fn export(cpu: &Cpu, pages: &Pages, groups: u64) {
 ///
 /// # Errors
 /// The field that the processor would refuse; then nothing is taken.
+#[inline]
 pub fn import(cpu: &Cpu, pages: &Pages, groups: u64) -> Result<(), InvalidField> {
-    let shared = pages.shared;
-    if groups & !group::BASIC & group::ALL == 0 {
-        import_basic(pages);
-        return Ok(());
+    if groups & !group::BASIC & group::ALL != 0 {
+        return import_checked(cpu, pages, groups);
     }
+    if groups & group::BASIC != 0 {
+        import_basic(pages);
+    }
+    Ok(())
+}
+
+/// The way for everything but `BASIC` alone, which is what follows nearly every exit.
+#[cold]
+#[inline(never)]
+fn import_checked(cpu: &Cpu, pages: &Pages, groups: u64) -> Result<(), InvalidField> {
+    let shared = pages.shared;
     let limits = cpu.limits();
     let system = (groups & group::SYSTEM != 0).then(|| read_system(shared));
     let msrs = (groups & group::MSRS != 0).then(|| read_msrs(shared));
@@ -138,6 +149,7 @@ pub(super) fn apply_msrs(pages: &Pages, msrs: &Msrs) {
 }
 
 /// RAX, RSP, RIP and RFLAGS; every value is one. A VMM that moves RIP has completed an instruction, and with it the shadow.
+#[inline]
 fn import_basic(pages: &Pages) {
     let (vmcb, shared) = (pages.vmcb, pages.shared);
     vmcb.rax.set(shared.gpr[gpr::RAX].get());
