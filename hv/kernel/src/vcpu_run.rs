@@ -60,18 +60,20 @@ pub fn run(thread: Ref<Thread>, hold: &Hold) -> Outcome {
         return Err(Abort::Error(Error::Busy));
     }
     let ended = run.rounds(state::local());
-    vcpu.running_on.store(0, Ordering::SeqCst);
     state::local().vcpu_deadline.set(u64::MAX);
     match ended {
+        // Thread and vCPU may be gone: they are not touched any more.
+        Round::Leave => Ok(()),
         Round::Refused(page) => {
+            vcpu.running_on.store(0, Ordering::SeqCst);
             vcpu.sealed_write.set(page + 1);
             Err(Abort::Need(Grip::Lock))
         }
-        Round::Done => {
+        Round::Done | Round::Again => {
+            vcpu.running_on.store(0, Ordering::SeqCst);
             thread.context.rax.set(0);
             Ok(())
         }
-        Round::Again | Round::Leave => Ok(()),
     }
 }
 
@@ -150,10 +152,15 @@ impl Run {
     fn let_interrupts_in(&self, cpu: &CpuState) -> Round {
         let stops = cpu.stops.get();
         thread::rewind(self.thread);
+        self.vcpu.running_on.store(0, Ordering::SeqCst);
         cpu.in_window.set(true);
         cpu::interrupt_window();
         cpu.in_window.set(false);
         if cpu.stops.get() != stops || cpu.reschedule.get() || cpu.current.get() != Some(self.thread) {
+            return Round::Leave;
+        }
+        // Nothing has died; but another thread may run the vCPU now. Then the system call finds that out.
+        if self.vcpu.running_on.compare_exchange(0, state::here(), Ordering::SeqCst, Ordering::Relaxed).is_err() {
             return Round::Leave;
         }
         if cpu.timer_stale.get() {
