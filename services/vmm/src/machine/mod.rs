@@ -348,3 +348,6 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

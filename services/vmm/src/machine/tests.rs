@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A machine around a made-up vCPU: each run is a script's next exit.
+
+use super::{Config, Machine, Next, Outside, State, StoreError};
+use crate::memory::{GuestMemory, PlainMemory};
+use crate::platform::cpuid::Leaf;
+use crate::vcpu::{Vcpu, blank_page};
+use abi::error::Error;
+use abi::hypercall::{BAD_TOKEN, CHECKPOINT, CREATED, MAGIC, NO_CHECKPOINT, RESTORE, RESTORED};
+use abi::vcpu::{Exit, VcpuPage, event, gpr, group};
+use api::environment::VmKind;
+use api::vmm::{Reply, Request};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+type Script = VecDeque<Box<dyn Fn(&mut VcpuPage)>>;
+
+/// A vCPU whose core is a second page.
+struct Fake {
+    page: Box<VcpuPage>,
+    core: Box<VcpuPage>,
+    script: Script,
+    injected: Vec<u64>,
+}
+
+impl Vcpu for Fake {
+    fn page(&mut self) -> &mut VcpuPage {
+        &mut self.page
+    }
+
+    fn run(&mut self) -> Result<(), Error> {
+        let dirty = std::mem::take(&mut self.page.dirty);
+        self.import(dirty)?;
+        self.injected.push(std::mem::take(&mut self.page.inject));
+        let step = self.script.pop_front().ok_or(Error::NotConfigured)?;
+        step(&mut self.page);
+        self.page.interruptible = u64::from(self.page.rflags & 0x200 != 0);
+        Ok(())
+    }
+
+    fn export(&mut self, groups: u64) -> Result<(), Error> {
+        if groups & group::SYSTEM != 0 {
+            self.page.cr2 = self.core.cr2;
+            self.page.segments = self.core.segments;
+            self.page.dr = self.core.dr;
+        }
+        if groups & group::MSRS != 0 {
+            self.page.pat = self.core.pat;
+            self.page.tsc_offset = self.core.tsc_offset;
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, groups: u64) -> Result<(), Error> {
+        if groups & group::SYSTEM != 0 {
+            self.core.cr2 = self.page.cr2;
+            self.core.segments = self.page.segments;
+            self.core.dr = self.page.dr;
+        }
+        if groups & group::MSRS != 0 {
+            self.core.pat = self.page.pat;
+            self.core.tsc_offset = self.page.tsc_offset;
+        }
+        Ok(())
+    }
+}
+
+/// A store of typed states; guest memory stays as it is.
+#[derive(Default)]
+struct World {
+    time: u64,
+    begun: u64,
+    states: BTreeMap<u64, Vec<u8>>,
+    lines: Vec<String>,
+}
+
+impl Outside for World {
+    fn now(&mut self) -> u64 {
+        self.time += 1000;
+        self.time
+    }
+
+    fn log(&mut self, line: fmt::Arguments<'_>) {
+        self.lines.push(line.to_string());
+    }
+
+    fn begin(&mut self) -> Result<u64, StoreError> {
+        self.begun += 1;
+        if self.begun > 2 { Err(StoreError::QuotaExhausted) } else { Ok(self.begun) }
+    }
+
+    fn commit(&mut self, id: u64, state: &[u8]) -> Result<(), StoreError> {
+        self.states.insert(id, state.to_vec());
+        Ok(())
+    }
+
+    fn state(&mut self, id: u64) -> Result<Vec<u8>, StoreError> {
+        self.states.get(&id).cloned().ok_or(StoreError::NoCheckpoint)
+    }
+
+    fn restore(&mut self, _: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn attach(&mut self) {}
+
+    fn quota(&mut self) -> Result<u32, StoreError> {
+        Ok(7)
+    }
+}
+
+const TOKEN: [u8; 16] = [3; 16];
+const HALF: u64 = 0x0303_0303_0303_0303;
+/// Where the guest's only code is.
+const CODE: u64 = 0x40_0000;
+
+/// A static ELF with these instructions at 4 MiB.
+fn image(code: &[u8]) -> &'static [u8] {
+    let mut bytes = vec![0; 64 + 56];
+    bytes[0..6].copy_from_slice(b"\x7fELF\x02\x01");
+    bytes[16..20].copy_from_slice(&[2, 0, 62, 0]);
+    bytes[24..32].copy_from_slice(&CODE.to_le_bytes());
+    bytes[32..40].copy_from_slice(&64_u64.to_le_bytes());
+    bytes[54..58].copy_from_slice(&[56, 0, 1, 0]);
+    bytes[64] = 1;
+    for (at, value) in [(8, 120), (24, CODE), (32, code.len() as u64), (40, 4096)] {
+        bytes[64 + at..64 + at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    bytes.extend_from_slice(code);
+    bytes.leak()
+}
+
+type TestMachine = Machine<PlainMemory, Fake, World>;
+
+/// A started machine that executes `code`, exit by exit.
+fn machine(code: &[u8], script: Vec<Box<dyn Fn(&mut VcpuPage)>>) -> TestMachine {
+    let config = Config {
+        name: "test".into(),
+        kind: VmKind::Unikernel,
+        vcpus: 1,
+        tsc_khz: 1_000_000,
+        command_line: String::new(),
+        kernel: image(code),
+        initrd: &[],
+        token: TOKEN,
+        quota: 8,
+    };
+    let fake = Fake {
+        page: Box::new(blank_page()),
+        core: Box::new(blank_page()),
+        script: script.into(),
+        injected: Vec::new(),
+    };
+    let memory = PlainMemory::new(8 << 20);
+    let mut machine =
+        Machine::new(config, |_, _| Leaf::default(), (memory, true), vec![fake], World::default());
+    machine.start();
+    assert_eq!(machine.state, State::Running, "{:?}", machine.outside.lines);
+    machine
+}
+
+fn exit(page: &mut VcpuPage, exit: Exit, info: [u64; 4]) {
+    page.exit = exit as u64;
+    page.info = info;
+}
+
+fn output(byte: u8) -> Box<dyn Fn(&mut VcpuPage)> {
+    Box::new(move |page| {
+        page.gpr[gpr::RAX] = byte.into();
+        let next = page.rip + 1;
+        exit(page, Exit::Io, [0x3f8, 1, next, 0]);
+    })
+}
+
+fn hypercall(function: u64, half: u64, argument: u64) -> Box<dyn Fn(&mut VcpuPage)> {
+    Box::new(move |page| {
+        page.rip = CODE;
+        page.gpr[gpr::RAX] = MAGIC | function;
+        page.gpr[gpr::RBX] = half;
+        page.gpr[gpr::RCX] = half;
+        page.gpr[gpr::RDX] = argument;
+        exit(page, Exit::Hypercall, [0; 4]);
+    })
+}
+
+const VMMCALL: &[u8] = &[0x0f, 0x01, 0xd9];
+
+#[test]
+fn output_reaches_ring_and_log() {
+    let mut machine = machine(&[], "hi\n".bytes().map(output).collect());
+    for _ in 0..3 {
+        assert_eq!(machine.step(), Next::Step);
+    }
+    assert_eq!(machine.console.read(0, 10), (0, b"hi\n".to_vec()));
+    assert!(machine.outside.lines.contains(&"| hi".to_string()));
+}
+
+#[test]
+fn a_checkpoint_returns_twice() {
+    let mut machine =
+        machine(VMMCALL, vec![hypercall(CHECKPOINT, HALF, 0), output(b'x'), hypercall(RESTORE, HALF, 1)]);
+    machine.step();
+    let page = machine.processors[0].vcpu.page();
+    assert_eq!((page.gpr[gpr::RAX], page.gpr[gpr::RBX], page.rip), (CREATED, 1, CODE + 3));
+    let saved = state::Machine::load(&machine.outside.states[&1]).unwrap();
+    assert_eq!((saved.vcpus[0].rax, saved.vcpus[0].rbx, saved.vcpus[0].rip), (RESTORED, 1, CODE + 3));
+    machine.step();
+    machine.step();
+    let now = machine.outside.now();
+    let page = machine.processors[0].vcpu.page();
+    assert_eq!((page.gpr[gpr::RAX], page.gpr[gpr::RBX], page.rip), (RESTORED, 1, CODE + 3));
+    assert!(now.wrapping_add(page.tsc_offset) - saved.vcpus[0].tsc < 5000, "the guest's TSC goes on");
+    let line = machine.outside.lines.iter().find(|line| line.starts_with("checkpoint 1 created, pause "));
+    assert!(line.is_some(), "{:?}", machine.outside.lines);
+}
+
+#[test]
+fn refusals_reach_the_caller_and_change_nothing_else() {
+    let calls = vec![hypercall(CHECKPOINT, 1, 0), hypercall(RESTORE, HALF, 99)];
+    let mut machine = machine(VMMCALL, calls);
+    for status in [BAD_TOKEN, NO_CHECKPOINT] {
+        machine.step();
+        let page = machine.processors[0].vcpu.page();
+        assert_eq!((page.gpr[gpr::RAX], page.rip), (status, CODE + 3));
+    }
+    assert_eq!(machine.outside.begun, 0);
+}
+
+#[test]
+fn an_operator_checkpoints_pauses_and_restores() {
+    let mut machine = machine(&[], vec![output(b'a')]);
+    assert_eq!(machine.request(Request::Pause, false), Reply::Denied);
+    assert_eq!(machine.request(Request::Pause, true), Reply::Done);
+    assert_eq!(machine.step(), Next::Wait(u64::MAX));
+    assert_eq!(machine.request(Request::CheckpointCreate, true), Reply::Checkpoint { id: 1 });
+    assert_eq!(machine.request(Request::Resume, true), Reply::Done);
+    assert_eq!(machine.step(), Next::Step);
+    assert_eq!(machine.request(Request::Restore { id: 1 }, true), Reply::Done);
+    assert_eq!(machine.state, State::Paused, "as it was then");
+    assert!(matches!(machine.request(Request::Restore { id: 5 }, true), Reply::Refused(_)));
+}
+
+#[test]
+fn a_damaged_state_is_refused_before_anything_changes() {
+    let mut machine = machine(&[], vec![output(b'a')]);
+    assert_eq!(machine.request(Request::CheckpointCreate, true), Reply::Checkpoint { id: 1 });
+    let good = machine.outside.states[&1].clone();
+    for length in (0..good.len()).step_by(97) {
+        machine.outside.states.insert(1, good[..length].to_vec());
+        assert!(matches!(machine.request(Request::Restore { id: 1 }, true), Reply::Refused(_)));
+        assert_eq!(machine.state, State::Running);
+    }
+}
+
+#[test]
+fn an_event_cut_short_comes_before_an_interrupt() {
+    let cut_short = 14 | event::EXCEPTION | event::VALID;
+    let mut machine = machine(
+        &[],
+        vec![
+            Box::new(move |page| {
+                page.rflags = 0x202;
+                page.pending_event = cut_short;
+                exit(page, Exit::Kicked, [0; 4]);
+            }),
+            Box::new(|page| exit(page, Exit::Window, [0; 4])),
+            Box::new(|page| exit(page, Exit::Kicked, [0; 4])),
+        ],
+    );
+    machine.board.write_memory(0, 0xfee0_00f0, 4, 0x1ff, 0);
+    machine.step();
+    machine.board.apics[0].raise(0x30, false);
+    machine.step();
+    assert_eq!(machine.processors[0].vcpu.page().want_window, 1);
+    machine.step();
+    assert_eq!(machine.processors[0].vcpu.injected, [0, cut_short, 0x30 | event::VALID]);
+    assert_eq!(machine.processors[0].vcpu.page().want_window, 0);
+}
+
+#[test]
+fn a_halt_waits_for_the_timer_and_one_without_interrupts_ends_the_vm() {
+    let halt = |flags| -> Box<dyn Fn(&mut VcpuPage)> {
+        Box::new(move |page| {
+            page.rip = CODE;
+            page.rflags = flags;
+            exit(page, Exit::Halt, [0; 4]);
+        })
+    };
+    let mut machine = machine(&[0xf4], vec![halt(0x202), halt(2)]);
+    machine.board.write_memory(0, 0xfee0_00f0, 4, 0x1ff, 0);
+    machine.board.write_memory(0, 0xfee0_0320, 4, 0x30, 0);
+    let now = machine.guest_time(machine.outside.time);
+    machine.board.write_memory(0, 0xfee0_0380, 4, 100_000, now);
+    assert_eq!(machine.step(), Next::Step);
+    let Next::Wait(deadline) = machine.step() else { panic!("it does not wait") };
+    machine.outside.time = deadline;
+    assert_eq!(machine.step(), Next::Step);
+    assert_eq!(machine.processors[0].vcpu.injected, [0, 0x30 | event::VALID]);
+    assert_eq!(machine.state, State::Stopped);
+}
+
+#[test]
+fn a_triple_fault_waits_for_the_operator() {
+    let mut machine = machine(&[], vec![Box::new(|page| exit(page, Exit::Shutdown, [0; 4])), output(b'z')]);
+    machine.step();
+    assert_eq!(machine.state, State::Failed("triple fault".into()));
+    assert_eq!(machine.step(), Next::Wait(u64::MAX));
+    assert_eq!(machine.request(Request::Start, true), Reply::Done);
+    assert_eq!(machine.step(), Next::Step);
+    assert_eq!(machine.memory.read_u64(abi::guest::BOOT_PAGE), Ok(abi::guest::MAGIC));
+}
+
+#[test]
+fn no_exit_makes_the_monitor_panic() {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    for _ in 0..2_000 {
+        let mut code = random().to_le_bytes();
+        if random() & 1 == 0 {
+            code[..3].copy_from_slice(VMMCALL);
+        }
+        let (number, info) = (random() % 20, [random(), random(), random(), random()]);
+        let registers: [u64; 16] = std::array::from_fn(|_| random() >> (random() & 63));
+        let (rip, rflags, efer) = (CODE + random() % 8, random(), random());
+        let mut machine = machine(&code, vec![Box::new(move |page| {
+            page.exit = number;
+            page.info = info;
+            page.gpr = registers;
+            page.rip = rip;
+            page.rflags = rflags;
+            page.efer ^= efer & 0x400;
+        })]);
+        machine.step();
+    }
+}
