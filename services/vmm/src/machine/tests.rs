@@ -327,14 +327,17 @@ fn no_exit_makes_the_monitor_panic() {
         let (number, info) = (random() % 20, [random(), random(), random(), random()]);
         let registers: [u64; 16] = std::array::from_fn(|_| random() >> (random() & 63));
         let (rip, rflags, efer) = (CODE + random() % 8, random(), random());
-        let mut machine = machine(&code, vec![Box::new(move |page| {
-            page.exit = number;
-            page.info = info;
-            page.gpr = registers;
-            page.rip = rip;
-            page.rflags = rflags;
-            page.efer ^= efer & 0x400;
-        })]);
+        let mut machine = machine(
+            &code,
+            vec![Box::new(move |page| {
+                page.exit = number;
+                page.info = info;
+                page.gpr = registers;
+                page.rip = rip;
+                page.rflags = rflags;
+                page.efer ^= efer & 0x400;
+            })],
+        );
         machine.step();
     }
 }
