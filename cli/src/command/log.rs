@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `log`: the log of all services.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Output;
+use crate::{Failure, System, text};
+
+/// How often a growing log is looked at.
+const GLANCE: Duration = Duration::from_millis(300);
+
+#[derive(Serialize)]
+struct Line<'a> {
+    text: &'a str,
+}
+
+/// The command. With `follow` it ends when the output or the system does. JSON is an array of lines, or, with
+/// `follow`, a line each.
+pub fn log(
+    system: &mut System,
+    follow: bool,
+    lines: Option<usize>,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let mut cursor = 0;
+    let mut kept = Vec::new();
+    while fetch(system, &mut cursor, &mut kept)? {}
+    // While following, an unfinished line waits for its end.
+    let rest = if follow {
+        kept.split_off(kept.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1))
+    } else {
+        Vec::new()
+    };
+    let text = String::from_utf8_lossy(&kept);
+    let all: Vec<String> = text.lines().map(text::plain).collect();
+    let first = lines.map_or(0, |count| all.len().saturating_sub(count));
+    let shown = &all[first..];
+    if output.json && !follow {
+        return output.json(&shown.iter().map(|text| Line { text }).collect::<Vec<_>>());
+    }
+    shown.iter().try_for_each(|line| print(line, output))?;
+    if follow { tail(system, cursor, rest, output) } else { Ok(()) }
+}
+
+/// Prints what is added, for ever.
+fn tail(
+    system: &mut System,
+    mut cursor: u64,
+    mut rest: Vec<u8>,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    loop {
+        output.out.flush()?;
+        while !fetch(system, &mut cursor, &mut rest)? {
+            std::thread::sleep(GLANCE);
+        }
+        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            print(&text::plain(String::from_utf8_lossy(&line[..end]).trim_end()), output)?;
+        }
+    }
+}
+
+/// Fetches a part; whether there was any.
+fn fetch(system: &mut System, cursor: &mut u64, into: &mut Vec<u8>) -> Result<bool, Failure> {
+    let (start, bytes) = system.log(*cursor)?;
+    *cursor = start.saturating_add(bytes.len() as u64);
+    into.extend_from_slice(&bytes);
+    Ok(!bytes.is_empty())
+}
+
+fn print(line: &str, output: &mut Output<'_>) -> Result<(), Failure> {
+    if !output.json {
+        return output.line(line);
+    }
+    let text = serde_json::to_string(&Line { text: line })
+        .map_err(|error| Failure::refused(format!("cannot print JSON: {error}")))?;
+    output.line(&text)
+}
