@@ -30,6 +30,9 @@ const EFER_SCE: u64 = 1;
 const EFER_LME: u64 = 1 << 8;
 const EFER_NXE: u64 = 1 << 11;
 
+/// No breakpoint of the firmware's.
+const DR7: u64 = 0x400;
+
 /// The memory types that the processor starts with: entry 3 (PCD and PWT set) is uncacheable.
 const PAT: u64 = 0x0007_0406_0007_0406;
 
@@ -57,6 +60,7 @@ pub(crate) fn init_this_cpu() {
         msr::write(msr::PAT, PAT);
         asm!("mov cr4, {}", in(reg) cr4, options(nostack, preserves_flags));
         asm!("mov cr0, {}", in(reg) CR0, options(nostack, preserves_flags));
+        asm!("mov dr7, {}", in(reg) DR7, options(nostack, preserves_flags));
         msr::write(msr::STAR, star);
         msr::write(msr::LSTAR, entry);
         msr::write(msr::CSTAR, entry);

@@ -3,7 +3,7 @@
 
 use crate::{clock, cpu, mmio, msr, vectors};
 use core::arch::asm;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Ids from here on need x2APIC mode.
 pub(crate) const XAPIC_LIMIT: u32 = 0xff;
@@ -59,14 +59,18 @@ fn x2apic() -> bool {
 /// x2APIC is for those who need it (`wanted`, or ids that do not fit otherwise, or firmware that left it on).
 pub(crate) fn choose_mode(ids: &[u32], wanted: bool) {
     let features = cpu::features();
-    let needed =
-        wanted || ids.iter().any(|&id| id >= XAPIC_LIMIT) || msr::read(msr::APIC_BASE) & BASE_X2APIC != 0;
+    let now = msr::read(msr::APIC_BASE);
+    REGISTERS.store(now & BASE_ADDRESS, Ordering::Relaxed);
+    let needed = wanted || ids.iter().any(|&id| id >= XAPIC_LIMIT) || now & BASE_X2APIC != 0;
     X2APIC_MODE.store(features.x2apic && (features.tsc_deadline || needed), Ordering::Relaxed);
 }
 
+/// Physical address of the registers, the same on every CPU.
+static REGISTERS: AtomicU64 = AtomicU64::new(0);
+
 /// Physical address of the registers.
 pub(crate) fn base() -> u64 {
-    msr::read(msr::APIC_BASE) & BASE_ADDRESS
+    REGISTERS.load(Ordering::Relaxed)
 }
 
 fn read(register: u32) -> u32 {
@@ -100,7 +104,7 @@ pub fn init_this_cpu() {
     const LVT_CMCI_COUNT: u32 = 6;
     let enable = BASE_ENABLE | if x2apic() { BASE_X2APIC } else { 0 };
     // SAFETY: the registers stay where they are; x2APIC mode is there by CPUID.
-    unsafe { msr::write(msr::APIC_BASE, msr::read(msr::APIC_BASE) | enable) };
+    unsafe { msr::write(msr::APIC_BASE, msr::read(msr::APIC_BASE) & !BASE_ADDRESS | base() | enable) };
     write(TASK_PRIORITY, 0);
     write(SPURIOUS, SOFTWARE_ENABLE | u32::from(vectors::SPURIOUS));
     let last = read(VERSION) >> 16 & 0xff;

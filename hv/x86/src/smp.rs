@@ -100,6 +100,12 @@ static ENTRY: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 /// all have arrived at `entry`; their indices are 0 to that, exclusive. To be called once. A CPU that does not answer is
 /// reported on the serial line, and those after it stay off.
 pub fn start_all(entry: fn(usize) -> !) -> usize {
+    let running = start_others(entry);
+    boot::image::forget_early_tables();
+    running
+}
+
+fn start_others(entry: fn(usize) -> !) -> usize {
     let cpus = boot::facts().cpus;
     if cpus.len() < 2 {
         return 1;

@@ -39,6 +39,14 @@ pub(crate) fn early_root() -> u64 {
     physical((&raw const understudy_early_tables) as u64)
 }
 
+/// Empties the tables of the entry, so that nothing can come through them any more.
+pub(crate) fn forget_early_tables() {
+    const ENTRIES: usize = 512;
+    // SAFETY: the first page of the tables is the root; nobody has it loaded once all CPUs are up.
+    let root = unsafe { &*(&raw const understudy_early_tables).cast::<[AtomicU64; ENTRIES]>() };
+    root.iter().for_each(|entry| entry.store(0, Ordering::Relaxed));
+}
+
 /// The physical memory of the image.
 pub(super) fn range() -> Range {
     let [start, .., end] = sections();
