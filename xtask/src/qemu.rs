@@ -5,13 +5,14 @@
 //! waited for with a time limit; the whole console is kept in a file. What the lines mean is the caller's affair.
 
 use crate::image::iso;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use std::time::Instant;
 
 /// Exit status of QEMU after the guest wrote 0x10 to the debug exit port: the test passed.
 pub const PASSED: i32 = 33;
@@ -20,12 +21,10 @@ pub const PASSED: i32 = 33;
 pub const UEFI_FIRMWARE: &str = "/usr/share/ovmf/OVMF.fd";
 
 /// What boots.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
     /// `services/system.toml`.
     Default,
-    /// The system of this name in `tests/manifests`.
-    Named(&'static str),
     /// The test suite as the root service.
     Suite,
 }
@@ -101,10 +100,9 @@ impl Machine {
     }
 
     fn smbios(&self) -> String {
-        let family = match &self.system {
-            System::Default => iso::SYSTEM.to_owned(),
-            System::Named(name) => format!("{}-{name}", iso::SYSTEM),
-            System::Suite => iso::SUITE.to_owned(),
+        let family = match self.system {
+            System::Default => iso::SYSTEM,
+            System::Suite => iso::SUITE,
         };
         let options = self.options.replace(',', ",,");
         if options.is_empty() {
@@ -179,23 +177,6 @@ impl Running {
             Ok(line) => Ok(Event::Line(line)),
             Err(RecvTimeoutError::Timeout) => Ok(Event::TimedOut),
             Err(RecvTimeoutError::Disconnected) => Ok(Event::Ended(self.child.wait()?)),
-        }
-    }
-
-    /// Waits for a line that contains `pattern`; all lines on the way are given to `seen`.
-    pub fn wait_for(&mut self, pattern: &str, limit: Duration, mut seen: impl FnMut(&str)) -> Result<String> {
-        let deadline = Instant::now() + limit;
-        loop {
-            match self.next(deadline)? {
-                Event::Line(line) => {
-                    seen(&line);
-                    if line.contains(pattern) {
-                        return Ok(line);
-                    }
-                }
-                Event::Ended(status) => bail!("the machine ended ({status}) before `{pattern}` was seen"),
-                Event::TimedOut => bail!("`{pattern}` was not seen within {} s", limit.as_secs()),
-            }
         }
     }
 

@@ -71,12 +71,13 @@ fn compile(packages: &[&Package]) -> Result<()> {
     if process::find("ld").is_none() {
         bail!("no linker `ld`; as root: apt-get install binutils");
     }
-    let mut command = Route::require()?.cargo("build");
+    let route = Route::require()?;
+    let mut command = route.cargo("build");
     command.arg("--release");
     for package in packages {
         command.args(["-p", &package.name]);
     }
-    process::step("build", "the core, services and guests", &mut command)
+    process::step("build", &format!("core, services and guests, by {}", route.name()), &mut command)
 }
 
 /// Where cargo leaves a bare-metal program.

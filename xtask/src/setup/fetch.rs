@@ -16,8 +16,6 @@ use std::process::{Command, Stdio};
 pub struct Linux {
     /// The kernel image (bzImage).
     pub kernel: PathBuf,
-    /// Debian's name of the kernel's version, as in `uname -r`.
-    pub release: String,
     /// A statically linked busybox.
     pub busybox: PathBuf,
 }
@@ -35,19 +33,16 @@ pub fn linux() -> Result<Linux> {
         let version = package.trim_start_matches("linux-image-").to_owned();
         unpack(&package, &folder, &format!("vmlinuz-{version}"), |name| name.contains("boot/vmlinuz-"))?;
     }
-    let (kernel, release) = kernel_in(&folder).context("no kernel was unpacked")?;
-    Ok(Linux { kernel, release, busybox })
+    let kernel = kernel_in(&folder).context("no kernel was unpacked")?;
+    Ok(Linux { kernel, busybox })
 }
 
 /// The newest kernel in the folder.
-fn kernel_in(folder: &Path) -> Option<(PathBuf, String)> {
-    let names = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.file_name());
-    let names = names.filter_map(|name| name.into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| name.starts_with("vmlinuz-")).collect();
-    names.sort();
-    let name = names.pop()?;
-    let release = name.trim_start_matches("vmlinuz-").to_owned();
-    Some((folder.join(name), release))
+fn kernel_in(folder: &Path) -> Option<PathBuf> {
+    let names =
+        std::fs::read_dir(folder).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let newest = names.filter(|name| name.starts_with("vmlinuz-")).max()?;
+    Some(folder.join(newest))
 }
 
 /// The package that Debian's `linux-image-amd64` stands for today.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Names of the test suite's cases, read from its source so that they can be listed without booting.
 //!
-//! A case is a line `case!("name", ...)` or `Case { name: "name", ... }` in `services/suite/src`.
+//! A case is an entry `Case { name: "...", ... }` of a table in `services/suite/src`.
 
 use crate::paths;
 use anyhow::Result;
@@ -36,22 +36,19 @@ fn read_folder(folder: &Path, cases: &mut Vec<Case>) -> Result<()> {
         if path.is_dir() {
             read_folder(&path, cases)?;
         } else {
-            cases.extend(std::fs::read_to_string(&path)?.lines().filter_map(case_in));
+            cases.extend(cases_in(&std::fs::read_to_string(&path)?));
         }
     }
     Ok(())
 }
 
-fn case_in(line: &str) -> Option<Case> {
-    let code = line.trim_start();
-    if code.starts_with("//") {
-        return None;
-    }
-    let after = ["Case { name: \"", "case!(\"", "Case::new(\"", "case(\""]
-        .iter()
-        .find_map(|start| code.strip_prefix(start));
-    let name = after?.split('"').next()?;
-    Some(Case { name: name.to_owned() })
+/// Entries of tables in a source, whether on one line or on several.
+fn cases_in(text: &str) -> Vec<Case> {
+    let code: Vec<&str> =
+        text.lines().map(|line| line.split("//").next().unwrap_or_default().trim()).collect();
+    let code = code.join(" ");
+    let entries = code.split("Case {").skip(1).filter_map(|rest| rest.trim_start().strip_prefix("name: \""));
+    entries.filter_map(|rest| rest.split('"').next()).map(|name| Case { name: name.to_owned() }).collect()
 }
 
 #[cfg(test)]
@@ -59,9 +56,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_case_is_found_in_the_table() {
-        let found = case_in("    Case { name: \"untyped-retype\", run: untyped::retype },");
-        assert_eq!(found, Some(Case { name: "untyped-retype".into() }));
-        assert_eq!(case_in("// Case { name: \"x\" }"), None);
+    fn cases_are_found_in_tables_however_they_are_set() {
+        let text = "pub struct Case { pub name: x }\nconst A: &[Case] = &[Case { name: \"a-b\", run: a },\n    \
+                    Case {\n        name: \"c\",\n        run: c,\n    },\n    // Case { name: \"no\" }\n];\n";
+        let names: Vec<String> = cases_in(text).into_iter().map(|case| case.name).collect();
+        assert_eq!(names, ["a-b", "c"]);
     }
 }
