@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Making a checkpoint out of a sealed VM: which pages were written, copying them, the digest.
+//!
+//! `todo` holds the pages that are not settled. A page is settled when its slot in the tree is right: unchanged since the head, zero,
+//! or copied. Only a settled page may be unsealed. Before the books are read every page counts as written.
+
+use api::checkpoint::{Refusal, Stage};
+
+use crate::bitmap::Bitmap;
+use crate::outside::{Books, Outside, PAGE, Page};
+use crate::store::{Digest, Store, ZERO};
+use crate::tree::Tree;
+use crate::vm::Around;
+
+/// Words of the books that are read at once.
+pub(crate) const BOOK_WORDS: usize = 476;
+/// Pages copied in one step.
+const COPY_PAGES: u32 = 32;
+/// Pages whose digest is made in one step.
+const DIGEST_PAGES: u32 = 32;
+/// Pages passed over in one step because their digest is known.
+const KNOWN_PAGES: u32 = 4096;
+
+/// What a step came to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// There is more to do.
+    More,
+    /// The last page was settled just now.
+    Settled,
+    /// It is complete.
+    Complete(Digest),
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Reading the books from this page on.
+    Books(u64),
+    /// Copying from this page on.
+    Copy(u64),
+    /// Making the digest from this page on.
+    Digest(u64),
+}
+
+/// A checkpoint that is being made.
+#[derive(Debug)]
+pub(crate) struct Making {
+    id: u64,
+    tree: Tree,
+    todo: Bitmap,
+    /// Pages written since the head, as far as the books were read.
+    dirty: Bitmap,
+    /// The epoch that the seal ended.
+    epoch: u64,
+    phase: Phase,
+    new_pages: u64,
+    hasher: blake3::Hasher,
+}
+
+impl Making {
+    /// Begin after the seal that ended `epoch`. `parent` is the head's tree with the pages written since (all where there is no
+    /// head), apart from what the books of the epoch say.
+    pub(crate) fn new(
+        id: u64,
+        parent: Tree,
+        since: Bitmap,
+        ended: u64,
+        (pages, state): (u64, &[u8]),
+    ) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"understudy checkpoint 1\0");
+        hasher.update(&pages.to_le_bytes());
+        hasher.update(&(state.len() as u64).to_le_bytes());
+        hasher.update(state);
+        let todo = Bitmap::full(pages);
+        Self {
+            id,
+            tree: parent,
+            todo,
+            dirty: since,
+            epoch: ended,
+            phase: Phase::Books(0),
+            new_pages: 0,
+            hasher,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn new_pages(&self) -> u64 {
+        self.new_pages
+    }
+
+    pub(crate) fn stage(&self, total: u64) -> Stage {
+        match self.phase {
+            Phase::Books(_) | Phase::Copy(_) => Stage::Copying { done: total - self.todo.count(), total },
+            Phase::Digest(page) => Stage::Verifying { done: page, total },
+        }
+    }
+
+    /// A tree that shares all pages with this one.
+    pub(crate) fn share_tree(&self) -> Tree {
+        self.tree.share()
+    }
+
+    pub(crate) fn into_tree(self) -> Tree {
+        self.tree
+    }
+
+    /// Give up; what is known to be written goes to `since`.
+    pub(crate) fn drop_into(self, since: &mut Bitmap, store: &mut Store) {
+        match self.phase {
+            // The rest of the books has not been read, and what was read is forgotten there.
+            Phase::Books(_) => since.fill(true),
+            Phase::Copy(_) => since.add(&self.dirty),
+            // The head is at this very checkpoint already.
+            Phase::Digest(_) => {}
+        }
+        self.tree.release(store);
+    }
+
+    /// One bounded step.
+    pub(crate) fn step<O: Outside>(&mut self, around: &mut Around<'_, O>) -> Result<Outcome, Refusal> {
+        match self.phase {
+            Phase::Books(from) => {
+                self.read_books(around, from);
+                Ok(Outcome::More)
+            }
+            Phase::Copy(from) => self.copy(around, from),
+            Phase::Digest(from) => Ok(self.digest(around, from)),
+        }
+    }
+
+    /// Settle a page now if it is not settled yet: somebody wants to write it.
+    pub(crate) fn settle<O: Outside>(
+        &mut self,
+        around: &mut Around<'_, O>,
+        page: u64,
+    ) -> Result<(), Refusal> {
+        if !self.todo.contains(page) {
+            return Ok(());
+        }
+        let mut contents: Page = [0; PAGE];
+        around.outside.read_guest(around.vm, page, &mut contents);
+        let before = self.tree.get(page);
+        if contents == [0; PAGE] {
+            self.tree.set(page, ZERO, around.store);
+        } else if before == ZERO || around.outside.get(before) != contents {
+            let slot = around.store.take(around.vm).ok_or(Refusal::StoreFull)?;
+            around.outside.put(slot, &contents);
+            self.tree.set(page, slot, around.store);
+            self.new_pages += 1;
+        }
+        self.todo.set(page, false);
+        Ok(())
+    }
+
+    fn read_books<O: Outside>(&mut self, around: &mut Around<'_, O>, from: u64) {
+        let mut bits = [0; BOOK_WORDS];
+        let books = Books { epoch: self.epoch, forget: true };
+        let next = match around.outside.harvest(around.vm, from, books, &mut bits) {
+            Ok(next) => next,
+            Err(_) => {
+                // What cannot be known counts as written.
+                self.dirty.fill(true);
+                None
+            }
+        };
+        for (index, word) in bits.iter().enumerate() {
+            let mut word = *word;
+            while word != 0 {
+                self.dirty.set(from + index as u64 * 64 + u64::from(word.trailing_zeros()), true);
+                word &= word - 1;
+            }
+        }
+        self.phase = match next {
+            Some(next) if next > from => Phase::Books(next),
+            _ => {
+                self.todo.keep(&self.dirty);
+                Phase::Copy(0)
+            }
+        };
+    }
+
+    fn copy<O: Outside>(&mut self, around: &mut Around<'_, O>, from: u64) -> Result<Outcome, Refusal> {
+        let mut next = from;
+        for _ in 0..COPY_PAGES {
+            let Some(page) = self.todo.next(next) else {
+                self.phase = Phase::Digest(0);
+                return Ok(Outcome::Settled);
+            };
+            self.settle(around, page)?;
+            next = page + 1;
+        }
+        self.phase = Phase::Copy(next);
+        Ok(Outcome::More)
+    }
+
+    fn digest<O: Outside>(&mut self, around: &mut Around<'_, O>, from: u64) -> Outcome {
+        let (mut made, mut known) = (0, 0);
+        let mut page = from;
+        while made < DIGEST_PAGES && known < KNOWN_PAGES {
+            if page >= self.todo.limit() {
+                return Outcome::Complete(*self.hasher.finalize().as_bytes());
+            }
+            let slot = self.tree.get(page);
+            let digest = match around.store.digest(slot) {
+                _ if slot == ZERO => [0; 32],
+                Some(digest) => digest,
+                None => {
+                    made += 1;
+                    let digest = *blake3::hash(around.outside.get(slot)).as_bytes();
+                    around.store.set_digest(slot, digest);
+                    digest
+                }
+            };
+            self.hasher.update(&digest);
+            known += 1;
+            page += 1;
+        }
+        self.phase = Phase::Digest(page);
+        Outcome::More
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the service needs of the outside: guests, and memory for pages.
+
+/// Bytes of a page.
+pub const PAGE: usize = 4096;
+
+/// The contents of a page.
+pub type Page = [u8; PAGE];
+
+/// The outside. Errors are the core's numbers. `vm` is a VM's place in the list that the service was made with, `page`
+/// the number of a guest page, `slot` that of a page of the store.
+pub trait Outside {
+    /// Seal all memory of a VM; the new epoch.
+    ///
+    /// # Errors
+    /// The core's.
+    fn seal(&mut self, vm: usize) -> Result<u64, u64>;
+
+    /// Let a page be written.
+    ///
+    /// # Errors
+    /// The core's.
+    fn unseal(&mut self, vm: usize, page: u64) -> Result<(), u64>;
+
+    /// Have sealed writes reported here, or else unsealed by the core.
+    ///
+    /// # Errors
+    /// The core's.
+    fn set_pager(&mut self, vm: usize, here: bool) -> Result<(), u64>;
+
+    /// Read the books of an epoch from a page on, and forget them if told so. Returns the page after the last one covered, `None` where
+    /// nothing more is mapped.
+    ///
+    /// # Errors
+    /// The core's.
+    fn harvest(&mut self, vm: usize, from: u64, books: Books, bits: &mut [u64]) -> Result<Option<u64>, u64>;
+
+    /// Copy a guest page; zeros where there is none.
+    fn read_guest(&self, vm: usize, page: u64, into: &mut Page);
+
+    /// Write a page of the store into a guest page that is not sealed to anybody.
+    ///
+    /// # Errors
+    /// The core's.
+    fn write_guest(&mut self, vm: usize, page: u64, slot: u32) -> Result<(), u64>;
+
+    /// Put a page into the store.
+    fn put(&mut self, slot: u32, page: &Page);
+
+    /// A page of the store.
+    fn get(&self, slot: u32) -> &[u8];
+}
+
+/// Which books to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Books {
+    /// Epoch.
+    pub epoch: u64,
+    /// Whether to forget what is read.
+    pub forget: bool,
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Requests: who may ask what, and what happens at once.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use api::checkpoint::{Info, MAX_LIST, MAX_PART, MAX_STATE, Refusal, Reply, Request, StoreInfo};
+use api::{Badge, CONTROL};
+
+use crate::making::Making;
+use crate::outside::Outside;
+use crate::service::{Answer, Service};
+use crate::tree::Tree;
+use crate::vm::{Around, Job, Record, Standing};
+
+impl Service {
+    /// Do what is asked by whoever has this badge, at so many milliseconds after boot.
+    pub fn request<O: Outside>(
+        &mut self,
+        badge: Badge,
+        request: Request,
+        at_ms: u64,
+        outside: &mut O,
+    ) -> Answer {
+        let control = badge & CONTROL != 0;
+        let vm = self.vm_of(badge);
+        let done = match (request, vm) {
+            (Request::List { from }, vm) if control || vm.is_some() => Ok(self.list(vm, from)),
+            (Request::Remove { id }, _) if control => self.remove(id),
+            (Request::Store, _) if control => Ok(self.store_info()),
+            (Request::Attach, Some(vm)) => Ok(self.attach(vm, outside)),
+            (Request::Begin, Some(vm)) => self.begin(vm, at_ms),
+            (Request::PutState { id, offset, bytes }, Some(vm)) => self.put_state(vm, (id, offset), &bytes),
+            (Request::Commit { id }, Some(vm)) => self.commit(vm, id, outside),
+            (Request::Abort { id }, Some(vm)) => self.abort(vm, id),
+            (Request::GetState { id, offset }, Some(vm)) => self.get_state(vm, id, offset),
+            (Request::Quota, Some(vm)) => Ok(self.quota(vm)),
+            (Request::Restore { id }, Some(vm)) => match self.restore(vm, id) {
+                Ok(()) => return Answer::Later,
+                Err(why) => Err(why),
+            },
+            _ => Ok(Reply::Denied),
+        };
+        Answer::Now(done.unwrap_or_else(Reply::Refused))
+    }
+
+    fn list(&self, vm: Option<usize>, from: u64) -> Reply {
+        let own = |index: usize| vm.is_none_or(|vm| vm == index);
+        let mut found: Vec<Info> = Vec::new();
+        for (_, vm) in self.vms.iter().enumerate().filter(|(index, _)| own(*index)) {
+            let records = vm.checkpoints.range(from..).take(MAX_LIST);
+            found.extend(records.map(|(id, record)| vm.info(*id, record)));
+        }
+        found.sort_by_key(|info| info.id);
+        found.truncate(MAX_LIST);
+        Reply::List(found)
+    }
+
+    fn remove(&mut self, id: u64) -> Result<Reply, Refusal> {
+        let found = self.vms.iter_mut().find(|vm| vm.checkpoints.contains_key(&id));
+        let vm = found.ok_or(Refusal::NoCheckpoint)?;
+        let busy = match &vm.job {
+            Job::None => false,
+            Job::Making(making) => making.id() == id,
+            Job::Restoring(restoring) => restoring.id() == id,
+        };
+        if busy || vm.waiting == Some(id) {
+            return Err(Refusal::Busy);
+        }
+        vm.remove(id, &mut self.store);
+        Ok(Reply::Done)
+    }
+
+    fn store_info(&self) -> Reply {
+        let (pages, used) = (self.store.size(), self.store.used());
+        Reply::Store(StoreInfo { pages, used, referenced: self.store.referenced() })
+    }
+
+    fn quota(&self, vm: usize) -> Reply {
+        let vm = &self.vms[vm];
+        Reply::Quota { left: vm.quota_left(), total: vm.setup.quota }
+    }
+
+    fn attach<O: Outside>(&mut self, index: usize, outside: &mut O) -> Reply {
+        Around { vm: index, outside, store: &mut self.store }.pager_off();
+        let vm = &mut self.vms[index];
+        vm.drop_job(&mut self.store, Refusal::Busy);
+        vm.lose_head(&mut self.store);
+        vm.epoch = None;
+        vm.waiting = None;
+        vm.answer = None;
+        self.drop_unfinished(index);
+        Reply::Done
+    }
+
+    /// Drop what was begun and not committed, and what failed.
+    fn drop_unfinished(&mut self, index: usize) {
+        let vm = &mut self.vms[index];
+        vm.checkpoints.retain(|_, record| !matches!(record.standing, Standing::Begun | Standing::Failed(_)));
+    }
+
+    fn begin(&mut self, index: usize, at_ms: u64) -> Result<Reply, Refusal> {
+        if !matches!(self.vms[index].job, Job::None) {
+            return Err(Refusal::Busy);
+        }
+        self.drop_unfinished(index);
+        let vm = &mut self.vms[index];
+        if vm.quota_left() == 0 {
+            return Err(Refusal::QuotaExhausted);
+        }
+        if !self.store.has_room(index) {
+            return Err(Refusal::StoreFull);
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        let parent = vm.head.as_ref().map(|head| head.id);
+        let record = Record { parent, state: Vec::new(), standing: Standing::Begun, at_ms, new_pages: 0 };
+        vm.checkpoints.insert(id, record);
+        Ok(Reply::Begun { id })
+    }
+
+    /// The checkpoint of a VM that was begun and not committed.
+    fn begun(&mut self, vm: usize, id: u64) -> Result<&mut Record, Refusal> {
+        let record = self.vms[vm].checkpoints.get_mut(&id);
+        record.filter(|record| matches!(record.standing, Standing::Begun)).ok_or(Refusal::NoCheckpoint)
+    }
+
+    fn put_state(&mut self, vm: usize, (id, offset): (u64, u32), bytes: &[u8]) -> Result<Reply, Refusal> {
+        let record = self.begun(vm, id)?;
+        let fits = bytes.len() <= MAX_PART && record.state.len() + bytes.len() <= MAX_STATE as usize;
+        if !fits || record.state.len() != offset as usize {
+            return Err(Refusal::BadPart);
+        }
+        record.state.extend_from_slice(bytes);
+        Ok(Reply::Done)
+    }
+
+    fn abort(&mut self, vm: usize, id: u64) -> Result<Reply, Refusal> {
+        self.begun(vm, id)?;
+        self.vms[vm].remove(id, &mut self.store);
+        Ok(Reply::Done)
+    }
+
+    /// Seal: constant, whatever the size of memory. From here on sealed writes come to us until every page is settled.
+    fn commit<O: Outside>(&mut self, index: usize, id: u64, outside: &mut O) -> Result<Reply, Refusal> {
+        self.begun(index, id)?;
+        outside.set_pager(index, true).map_err(Refusal::Core)?;
+        let epoch = match outside.seal(index) {
+            Ok(epoch) => epoch,
+            Err(error) => {
+                Around { vm: index, outside, store: &mut self.store }.pager_off();
+                return Err(Refusal::Core(error));
+            }
+        };
+        let vm = &mut self.vms[index];
+        vm.epoch = Some(epoch);
+        let pages = vm.setup.pages;
+        let parent = vm.head.as_ref().map_or_else(|| Tree::zero(pages), |head| head.tree.share());
+        if let Some(record) = vm.checkpoints.get_mut(&id) {
+            let about = (pages, record.state.as_slice());
+            let making = Making::new(id, parent, vm.since.clone(), epoch.saturating_sub(1), about);
+            record.standing = Standing::Making;
+            vm.job = Job::Making(Box::new(making));
+        }
+        Ok(Reply::Done)
+    }
+
+    fn get_state(&self, vm: usize, id: u64, offset: u32) -> Result<Reply, Refusal> {
+        let record = self.vms[vm].checkpoints.get(&id).ok_or(Refusal::NoCheckpoint)?;
+        match record.standing {
+            Standing::Making | Standing::Complete { .. } => {}
+            Standing::Begun | Standing::Failed(_) => return Err(Refusal::NotComplete),
+        }
+        let rest = record.state.get(offset as usize..).unwrap_or(&[]);
+        let bytes = rest.get(..rest.len().min(MAX_PART)).unwrap_or(&[]).to_vec();
+        Ok(Reply::State { total: record.state.len() as u32, bytes })
+    }
+
+    fn restore(&mut self, index: usize, id: u64) -> Result<(), Refusal> {
+        let vm = &mut self.vms[index];
+        match (&vm.job, vm.waiting, vm.checkpoints.get(&id).map(|record| &record.standing)) {
+            (_, _, None) => Err(Refusal::NoCheckpoint),
+            (Job::Restoring(_), ..) | (_, Some(_), _) => Err(Refusal::Busy),
+            (Job::Making(_), None, Some(Standing::Making | Standing::Complete { .. })) => {
+                vm.waiting = Some(id);
+                Ok(())
+            }
+            (_, _, Some(_)) => vm.start_restoring(id),
+        }
+    }
+}

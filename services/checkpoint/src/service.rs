@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The service as a whole: jobs step by step, and sealed writes.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use api::Badge;
+use api::checkpoint::{Refusal, Reply};
+
+use crate::making;
+use crate::outside::Outside;
+use crate::restoring;
+use crate::store::{Digest, Store};
+use crate::vm::{Around, Job, Standing, Vm};
+
+/// A VM as the environment describes it.
+#[derive(Clone, Debug)]
+pub struct VmSetup {
+    /// Name.
+    pub name: String,
+    /// By this badge its VMM calls, and its sealed writes arrive.
+    pub badge: Badge,
+    /// Pages of guest memory.
+    pub pages: u64,
+    /// How many checkpoints it may have.
+    pub quota: u32,
+}
+
+/// What becomes of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// This is the answer.
+    Now(Reply),
+    /// [`Service::finished`] will have it.
+    Later,
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Service {
+    pub(crate) vms: Vec<Vm>,
+    pub(crate) store: Store,
+    pub(crate) next_id: u64,
+    /// VM whose job gets the next step.
+    turn: usize,
+}
+
+impl Service {
+    /// A service for these VMs, with a store of `slots` slots, of which it owns all but the first (the zero page). Ids begin at
+    /// `first_id`.
+    #[must_use]
+    pub fn new(vms: Vec<VmSetup>, slots: u32, first_id: u64) -> Self {
+        let weights: Vec<u64> = vms.iter().map(|vm| vm.pages.saturating_mul(u64::from(vm.quota))).collect();
+        let store = Store::new(slots, &weights);
+        Self { vms: vms.into_iter().map(Vm::new).collect(), store, next_id: first_id, turn: 0 }
+    }
+
+    /// Let every VM go on that waits for a service that is no more: nobody asks us until a checkpoint is begun.
+    pub fn start<O: Outside>(&mut self, outside: &mut O) {
+        for vm in 0..self.vms.len() {
+            Around { vm, outside, store: &mut self.store }.pager_off();
+        }
+    }
+
+    /// Whether [`Service::step`] has anything to do.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.vms.iter().any(|vm| !matches!(vm.job, Job::None))
+    }
+
+    /// Take one bounded step of one job.
+    pub fn step<O: Outside>(&mut self, outside: &mut O) {
+        let count = self.vms.len();
+        for _ in 0..count {
+            let index = self.turn % count;
+            self.turn = index + 1;
+            if !matches!(self.vms[index].job, Job::None) {
+                self.step_vm(index, outside);
+                return;
+            }
+        }
+    }
+
+    /// A restore that ended: the badge of who asked, and the answer.
+    pub fn finished(&mut self) -> Option<(Badge, Reply)> {
+        self.vms.iter_mut().find_map(|vm| vm.answer.take().map(|reply| (vm.setup.badge, reply)))
+    }
+
+    /// Somebody wants to write a sealed page: settle it, then let it be written. False where the core will not have it.
+    pub fn sealed_write<O: Outside>(&mut self, badge: Badge, address: u64, outside: &mut O) -> bool {
+        let Some(index) = self.vms.iter().position(|vm| vm.setup.badge == badge) else { return false };
+        let page = address >> 12;
+        let mut around = Around { vm: index, outside, store: &mut self.store };
+        let settled = match &mut self.vms[index].job {
+            Job::Making(making) => making.settle(&mut around, page),
+            Job::None | Job::Restoring(_) => Ok(()),
+        };
+        if let Err(why) = settled {
+            self.fail_making(index, why, outside);
+        }
+        outside.unseal(index, page).is_ok()
+    }
+
+    /// The VM with this badge.
+    pub(crate) fn vm_of(&self, badge: Badge) -> Option<usize> {
+        self.vms.iter().position(|vm| vm.setup.badge == badge)
+    }
+
+    fn step_vm<O: Outside>(&mut self, index: usize, outside: &mut O) {
+        let mut around = Around { vm: index, outside, store: &mut self.store };
+        let vm = &mut self.vms[index];
+        match &mut vm.job {
+            Job::None => {}
+            Job::Making(making) => match making.step(&mut around) {
+                Ok(making::Outcome::More) => {}
+                Ok(making::Outcome::Settled) => {
+                    let (id, tree) = (making.id(), making.share_tree());
+                    around.pager_off();
+                    vm.move_head(id, tree, around.store);
+                }
+                Ok(making::Outcome::Complete(digest)) => self.complete_making(index, digest),
+                Err(why) => self.fail_making(index, why, outside),
+            },
+            Job::Restoring(restoring) => match restoring.step(&mut around, vm.head.as_ref(), vm.epoch) {
+                Ok(restoring::Outcome::More) => {}
+                Ok(restoring::Outcome::Complete(epoch)) => self.complete_restoring(index, Some(epoch)),
+                Ok(restoring::Outcome::CompleteWithoutBooks) => self.complete_restoring(index, None),
+                Err(error) => {
+                    vm.drop_job(&mut self.store, Refusal::Core(error));
+                    vm.answer = Some(Reply::Refused(Refusal::Core(error)));
+                }
+            },
+        }
+    }
+
+    /// All pages and the digest are there: now, and not before, the checkpoint is.
+    fn complete_making(&mut self, index: usize, digest: Digest) {
+        let vm = &mut self.vms[index];
+        if let Job::Making(making) = core::mem::take(&mut vm.job) {
+            match vm.checkpoints.get_mut(&making.id()) {
+                Some(record) => {
+                    record.new_pages = making.new_pages();
+                    record.standing = Standing::Complete { tree: making.into_tree(), digest };
+                }
+                None => making.into_tree().release(&mut self.store),
+            }
+        }
+        self.restore_waiting(index);
+    }
+
+    /// The checkpoint comes to nothing; the VM goes on as if it had not been asked for.
+    fn fail_making<O: Outside>(&mut self, index: usize, why: Refusal, outside: &mut O) {
+        Around { vm: index, outside, store: &mut self.store }.pager_off();
+        self.vms[index].drop_job(&mut self.store, why);
+        self.restore_waiting(index);
+    }
+
+    fn restore_waiting(&mut self, index: usize) {
+        let vm = &mut self.vms[index];
+        if let Some(id) = vm.waiting.take()
+            && let Err(why) = vm.start_restoring(id)
+        {
+            vm.answer = Some(Reply::Refused(why));
+        }
+    }
+
+    fn complete_restoring(&mut self, index: usize, epoch: Option<u64>) {
+        let vm = &mut self.vms[index];
+        let Job::Restoring(restoring) = core::mem::take(&mut vm.job) else { return };
+        vm.answer = Some(Reply::Restored { pages: restoring.pages() });
+        vm.epoch = epoch;
+        let id = restoring.id();
+        vm.move_head(id, restoring.into_tree(), &mut self.store);
+        if epoch.is_none() {
+            vm.lose_head(&mut self.store);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The books of the page store: which slot is in use, by how many references, and for whom.
+//!
+//! Slot 0 is the zero page: always there, never counted. Each VM may use so many slots at most, so that one cannot take the
+//! room of another. The pages themselves are behind [`crate::Outside`].
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// The zero page.
+pub(crate) const ZERO: u32 = 0;
+
+/// Digest of a page.
+pub(crate) type Digest = [u8; 32];
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    references: u32,
+    owner: u16,
+    digested: bool,
+    digest: Digest,
+}
+
+/// The books.
+#[derive(Debug)]
+pub(crate) struct Store {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    owners: Vec<Owner>,
+    referenced: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    used: u32,
+    limit: u32,
+}
+
+impl Store {
+    /// Books of `slots` slots (the zero page included), shared by owners according to their weights.
+    pub(crate) fn new(slots: u32, weights: &[u64]) -> Self {
+        let room = u64::from(slots.saturating_sub(1));
+        let sum: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
+        let share = |weight: &u64| (u128::from(room) * u128::from(*weight) / sum.max(1)) as u32;
+        Self {
+            slots: vec![Slot::default(); slots as usize],
+            free: (1..slots).rev().collect(),
+            owners: weights.iter().map(|weight| Owner { used: 0, limit: share(weight) }).collect(),
+            referenced: 0,
+        }
+    }
+
+    /// Slots that there are, without the zero page.
+    pub(crate) fn size(&self) -> u64 {
+        self.slots.len().saturating_sub(1) as u64
+    }
+
+    /// Slots in use.
+    pub(crate) fn used(&self) -> u64 {
+        self.size() - self.free.len() as u64
+    }
+
+    /// References to slots in use.
+    pub(crate) fn referenced(&self) -> u64 {
+        self.referenced
+    }
+
+    /// Whether an owner can get a slot.
+    pub(crate) fn has_room(&self, owner: usize) -> bool {
+        !self.free.is_empty() && self.owners.get(owner).is_some_and(|owner| owner.used < owner.limit)
+    }
+
+    /// Take a slot, with one reference.
+    pub(crate) fn take(&mut self, owner: usize) -> Option<u32> {
+        if !self.has_room(owner) {
+            return None;
+        }
+        let slot = self.free.pop()?;
+        self.owners.get_mut(owner)?.used += 1;
+        *self.slots.get_mut(slot as usize)? = Slot { references: 1, owner: owner as u16, ..Slot::default() };
+        self.referenced += 1;
+        Some(slot)
+    }
+
+    /// Add a reference.
+    pub(crate) fn retain(&mut self, slot: u32) {
+        if slot == ZERO {
+            return;
+        }
+        if let Some(entry) = self.slots.get_mut(slot as usize) {
+            assert!(entry.references > 0, "a slot that is not in use gets no reference");
+            entry.references += 1;
+            self.referenced += 1;
+        }
+    }
+
+    /// Drop a reference; the slot is free after the last one.
+    pub(crate) fn release(&mut self, slot: u32) {
+        if slot == ZERO {
+            return;
+        }
+        if let Some(entry) = self.slots.get_mut(slot as usize) {
+            assert!(entry.references > 0, "a slot is released as often as it was retained");
+            entry.references -= 1;
+            self.referenced -= 1;
+            if entry.references == 0 {
+                if let Some(owner) = self.owners.get_mut(usize::from(entry.owner)) {
+                    owner.used -= 1;
+                }
+                self.free.push(slot);
+            }
+        }
+    }
+
+    /// The digest of a slot's page, if it was made already.
+    pub(crate) fn digest(&self, slot: u32) -> Option<Digest> {
+        self.slots.get(slot as usize).filter(|entry| entry.digested).map(|entry| entry.digest)
+    }
+
+    /// Keep the digest of a slot's page.
+    pub(crate) fn set_digest(&mut self, slot: u32, digest: Digest) {
+        if let Some(entry) = self.slots.get_mut(slot as usize) {
+            entry.digested = true;
+            entry.digest = digest;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Store, ZERO};
+
+    #[test]
+    fn a_slot_is_free_again_after_its_last_reference() {
+        let mut store = Store::new(3, &[1]);
+        let slot = store.take(0).unwrap();
+        store.retain(slot);
+        store.release(slot);
+        assert_eq!((store.used(), store.referenced()), (1, 1));
+        store.release(slot);
+        assert_eq!((store.used(), store.referenced()), (0, 0));
+    }
+
+    #[test]
+    fn one_owner_cannot_take_the_room_of_another() {
+        let mut store = Store::new(11, &[3, 1, 1]);
+        while store.take(0).is_some() {}
+        assert_eq!(store.used(), 6);
+        assert!(store.has_room(1) && !store.has_room(0) && !store.has_room(7));
+    }
+
+    #[test]
+    fn a_slot_taken_anew_has_no_digest() {
+        let mut store = Store::new(2, &[1]);
+        let slot = store.take(0).unwrap();
+        store.set_digest(slot, [7; 32]);
+        assert_eq!(store.digest(slot), Some([7; 32]));
+        store.release(slot);
+        assert_eq!(store.take(0), Some(slot));
+        assert_eq!(store.digest(slot), None);
+    }
+
+    #[test]
+    fn the_zero_page_is_never_taken_or_freed() {
+        let mut store = Store::new(2, &[1]);
+        store.retain(ZERO);
+        store.release(ZERO);
+        store.release(ZERO);
+        assert_ne!(store.take(0), Some(ZERO));
+        assert_eq!(store.take(0), None);
+    }
+
+    #[test]
+    fn a_store_without_pages_or_owners_is_full() {
+        assert!(!Store::new(0, &[1]).has_room(0));
+        assert!(!Store::new(5, &[]).has_room(0));
+        assert!(!Store::new(5, &[0]).has_room(0));
+    }
+}
