@@ -58,14 +58,13 @@ impl Derive {
         cap.rights = source.rights().and(rights).bits();
         cap.flags = 0;
         cap.extra = 0;
-        if badge != 0 {
-            cap.badge = badge;
-        }
-        if kind == ObjectType::Frame {
-            // The mapping stays with the capability that made it.
-            cap.badge = 0;
-            cap.aux = 0;
-        }
+        // What the source alone stands for (the mapping of a frame, the core's notes) stays with it.
+        cap.aux = 0;
+        cap.badge = match (takes_badge, badge) {
+            (true, 0) => source.badge,
+            (true, _) => badge,
+            (false, _) => 0,
+        };
         Ok(Self { parent: from, to, cap })
     }
 
