@@ -12,8 +12,8 @@ use crate::store::{Digest, Store, ZERO};
 use crate::tree::Tree;
 use crate::vm::Around;
 
-/// Words of the books that are read at once.
-pub(crate) const BOOK_WORDS: usize = 476;
+/// Words of the books that are read at once: what the core sends.
+pub(crate) const BOOK_WORDS: usize = 256;
 /// Pages copied in one step.
 const COPY_PAGES: u32 = 32;
 /// Pages whose digest is made in one step.
