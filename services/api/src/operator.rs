@@ -40,6 +40,13 @@ pub fn key(secret: &str) -> Key {
     blake3::derive_key("understudy 2026-11 operator line", secret.trim().as_bytes())
 }
 
+/// The key that the core's command line tells: of the word `operator-secret=...`.
+#[must_use]
+pub fn key_on_command_line(line: &str) -> Option<Key> {
+    let secret = line.split_whitespace().find_map(|word| word.strip_prefix("operator-secret="))?;
+    (!secret.is_empty()).then(|| key(secret))
+}
+
 /// What the tool asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {

@@ -66,6 +66,15 @@ fn the_secret_may_end_in_a_new_line() {
 }
 
 #[test]
+fn the_secret_is_found_on_the_command_line() {
+    let found = |line: &str| api::operator::key_on_command_line(line);
+    assert_eq!(found("quiet operator-secret=abc cpus=2"), Some(key("abc")));
+    for line in ["", "operator-secret=", "operator-secret", "an-operator-secret=abc"] {
+        assert_eq!(found(line), None, "{line}");
+    }
+}
+
+#[test]
 fn nobody_comes_in_without_the_secret() {
     let mut server = server::Session::new(Some(key(SECRET)));
     let denied = client::Event::Closed(client::Closed::Goodbye(Goodbye::Denied));
