@@ -64,7 +64,9 @@ impl System {
             partitions.push(Partition::new(&mut estate, spec, index, endpoint)?);
         }
         let no_virtualization = reason(Virtualization::from_number(boot.virtualization));
-        let secret = manifest.secret;
+        let command_line = boot.command_line.get(..boot.command_line_len as usize).unwrap_or_default();
+        let told = core::str::from_utf8(command_line).ok().and_then(api::operator::key_on_command_line);
+        let secret = told.or(manifest.secret);
         let faults = VecDeque::new();
         Ok(Self { boot, estate, journal, endpoint, partitions, services, no_virtualization, secret, faults })
     }
