@@ -101,6 +101,12 @@ impl System {
                 self.start_one(index);
             }
         }
+        let down =
+            |partition: &&Partition| partition.spec.vm.is_none() && partition.state != ProcessState::Running;
+        match self.partitions.iter().find(down) {
+            None => self.journal.say(format_args!("root: all services run")),
+            Some(service) => self.journal.say(format_args!("root: without {}", service.spec.name)),
+        }
         self.journal.say(format_args!("root: ready"));
         let console = self.partitions.iter().find(|partition| {
             partition.spec.ports.iter().any(|ports| ports.first == COM1)

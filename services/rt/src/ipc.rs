@@ -99,9 +99,9 @@ impl Scratch {
     /// Takes a message out of the IPC buffer and the registers.
     pub(crate) fn take(&mut self, info: Info, words: Words) -> &[u8] {
         let count = info.words();
-        for index in 0..count {
-            let word = if index < 4 { words[index] } else { read_word(index) };
-            self.0[index * 8..index * 8 + 8].copy_from_slice(&word.to_le_bytes());
+        for (index, place) in self.0.chunks_exact_mut(8).enumerate().take(count) {
+            let word = words.get(index).copied().unwrap_or_else(|| read_word(index));
+            place.copy_from_slice(&word.to_le_bytes());
         }
         &self.0[..count * 8]
     }

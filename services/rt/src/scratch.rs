@@ -10,8 +10,9 @@ use abi::error::Error;
 use abi::rights::Rights;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::cap::{Cap, Frame, HostSpace};
+use crate::cap::{Cap, Frame, GuestSpace, HostSpace, Vcpu};
 use crate::layout;
+use crate::vm::VirtualCpu;
 
 /// Where frames are filled.
 const SCRATCH: u64 = 0x5000_0000_0000;
@@ -46,6 +47,18 @@ pub fn with_frame<T>(frame: Cap<Frame>, work: impl FnOnce(&mut [u8]) -> T) -> Re
     let unmapped = if result.is_ok() { frame.unmap() } else { Ok(()) };
     BUSY.store(false, Ordering::Release);
     unmapped.and(result)
+}
+
+/// Configures a vCPU with `guest` and maps its page (number `number`, below 64) into the root service's own space, for good.
+///
+/// # Errors
+/// `AlreadyMapped` where the number was taken before; otherwise as the core says.
+pub fn map_vcpu(cap: Cap<Vcpu>, guest: Cap<GuestSpace>, number: u32) -> Result<VirtualCpu, Error> {
+    let address = layout::VCPU_PAGES + u64::from(number) * abi::PAGE_SIZE;
+    cap.configure(guest)?;
+    cap.map_page(Cap::new(slot::SPACE), address)?;
+    // SAFETY: Mapped just now, where nothing else is; nothing here unmaps it.
+    unsafe { VirtualCpu::at(cap, address, number) }.ok_or(Error::AlreadyMapped)
 }
 
 /// Where window number `window` puts a module: the address of its first byte.

@@ -1,153 +1,159 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a case works with: memory, slots, a voice, and threads of its own.
+//! What a case works with: memory, slots, the machine's description.
 
-use crate::suite::Verdict;
-use abi::boot::{BootInfo, slot};
-use abi::error::Error;
+use alloc::string::String;
+
+use abi::CPtr;
+use abi::boot::{BootInfo, ROOT_CNODE_RADIX, slot};
 use abi::object::ObjectType;
 use abi::rights::Rights;
-use alloc::format;
-use alloc::string::String;
-use rt::cap::{CNode, Cap, Cpu, Endpoint, Frame, HostSpace, Thread, Untyped};
-use rt::serial::Serial;
-use rt::thread::Start;
+use rt::cap::{CNode, Cpu, Endpoint, Frame, HostSpace, Notification, PortRange, Reply, Thread, Untyped};
+use rt::serial::{COM1, Serial};
+use rt::{Cap, time};
 
-/// Where the stacks and IPC buffers of a case's threads are mapped.
-const THREADS: u64 = 0x6000_0000_0000;
-const THREAD_STRIDE: u64 = 1 << 21;
-const STACK_BITS: u8 = 16;
+use crate::outcome::{Outcome, Tried};
 
-/// What a case works with.
+/// Everything that the core gave, and books of it.
 pub struct Context {
     /// What the core said.
-    pub info: &'static BootInfo,
-    serial: Serial,
-    next_slot: u64,
-    next_thread: u64,
-}
-
-/// A thread that a case has made.
-#[derive(Clone, Copy)]
-pub struct Spawned {
-    /// The thread.
+    pub boot: &'static BootInfo,
+    /// Own CNode.
+    pub node: Cap<CNode>,
+    /// Own space.
+    pub space: Cap<HostSpace>,
+    /// Own thread.
     pub thread: Cap<Thread>,
-    /// Where its IPC buffer is mapped.
-    pub buffer: u64,
+    /// The largest untyped memory.
+    pub pool: Cap<Untyped>,
+    next_slot: CPtr,
+    /// Why the case was not carried out, if so.
+    pub skipped: Option<&'static str>,
 }
 
 impl Context {
-    /// Everything is free.
-    pub fn new(info: &'static BootInfo, serial: Serial) -> Self {
-        Self { info, serial, next_slot: info.first_free_slot, next_thread: 0 }
+    /// What a case starts with.
+    pub fn new(boot: &'static BootInfo) -> Option<Self> {
+        let count = usize::try_from(boot.untyped_count).ok()?.min(boot.untyped.len());
+        let largest = boot.untyped[..count].iter().max_by_key(|info| info.size_bits)?;
+        Some(Self {
+            boot,
+            node: Cap::new(slot::CNODE),
+            space: Cap::new(slot::SPACE),
+            thread: Cap::new(slot::THREAD),
+            pool: Cap::new(largest.slot),
+            next_slot: boot.first_free_slot,
+            skipped: None,
+        })
     }
 
-    /// Say something on the console.
-    pub fn say(&self, text: &str) {
-        self.serial.write(text.as_bytes());
-        self.serial.write(b"\n");
+    /// Says that this machine does not allow the case.
+    pub fn skip(&mut self, reason: &'static str) -> Outcome {
+        self.skipped = Some(reason);
+        Ok(())
     }
 
-    /// The suite's CNode.
-    pub fn node(&self) -> Cap<CNode> {
-        Cap::new(slot::CNODE)
-    }
-
-    /// The suite's space.
-    pub fn space(&self) -> Cap<HostSpace> {
-        Cap::new(slot::SPACE)
-    }
-
-    /// A free slot (or the first of several in a row).
-    pub fn slots(&mut self, count: u64) -> u64 {
+    /// `count` empty slots, one after the other.
+    pub fn slots(&mut self, count: u64) -> CPtr {
         let first = self.next_slot;
         self.next_slot += count;
+        assert!(self.next_slot < 1 << ROOT_CNODE_RADIX, "the case uses too many slots");
         first
     }
 
-    /// A free slot.
-    pub fn slot(&mut self) -> u64 {
+    /// An empty slot.
+    pub fn slot(&mut self) -> CPtr {
         self.slots(1)
     }
 
-    /// The untyped memory that is just large enough.
-    pub fn untyped(&self, size_bits: u8) -> Result<Cap<Untyped>, String> {
-        let all = &self.info.untyped[..self.info.untyped_count as usize];
-        let fits = |untyped: &&abi::boot::UntypedInfo| {
-            Cap::<Untyped>::new(untyped.slot).describe().is_ok_and(|state| state.free >= 1 << size_bits)
-        };
-        let found = all.iter().filter(fits).min_by_key(|untyped| untyped.size_bits);
-        found.map(|untyped| Cap::new(untyped.slot)).ok_or_else(|| String::from("no memory left"))
+    /// Makes an object.
+    pub fn make(&mut self, object: ObjectType, bits: u8) -> Outcome<CPtr> {
+        let slot = self.slot();
+        self.pool.retype(object, bits, 1, self.node, slot).tried("retype")?;
+        Ok(slot)
     }
 
-    /// Make an object.
-    pub fn object<T>(&mut self, kind: ObjectType, size_bits: u8) -> Result<Cap<T>, String> {
+    /// Makes an endpoint.
+    pub fn endpoint(&mut self) -> Outcome<Cap<Endpoint>> {
+        self.make(ObjectType::Endpoint, 12).map(Cap::new)
+    }
+
+    /// Makes a Reply object.
+    pub fn reply(&mut self) -> Outcome<Cap<Reply>> {
+        self.make(ObjectType::Reply, 12).map(Cap::new)
+    }
+
+    /// Makes a notification.
+    pub fn notification(&mut self) -> Outcome<Cap<Notification>> {
+        self.make(ObjectType::Notification, 12).map(Cap::new)
+    }
+
+    /// Makes a frame.
+    pub fn frame(&mut self, bits: u8) -> Outcome<Cap<Frame>> {
+        self.make(ObjectType::Frame, bits).map(Cap::new)
+    }
+
+    /// Makes a host space.
+    pub fn host_space(&mut self, bits: u8) -> Outcome<Cap<HostSpace>> {
+        self.make(ObjectType::HostSpace, bits).map(Cap::new)
+    }
+
+    /// Makes untyped memory.
+    pub fn untyped(&mut self, bits: u8) -> Outcome<Cap<Untyped>> {
+        self.make(ObjectType::Untyped, bits).map(Cap::new)
+    }
+
+    /// Derives a capability.
+    pub fn derive<T>(&mut self, source: Cap<T>, rights: Rights, badge: u64) -> Outcome<Cap<T>> {
         let slot = self.slot();
-        let untyped = self.untyped(size_bits + 1).or_else(|_| self.untyped(size_bits))?;
-        untyped
-            .retype(kind, size_bits, 1, self.node(), slot)
-            .map_err(|error| format!("retype {kind:?}: {error:?}"))?;
+        self.node.mint(source.cptr(), slot, rights, badge).tried("mint")?;
         Ok(Cap::new(slot))
     }
 
-    /// Derive a capability.
-    pub fn mint<T>(&mut self, source: Cap<T>, rights: Rights, badge: u64) -> Result<Cap<T>, String> {
-        let slot = self.slot();
-        self.node().mint(source.cptr(), slot, rights, badge).map_err(|error| format!("mint: {error:?}"))?;
-        Ok(Cap::new(slot))
-    }
-
-    /// A thread of the suite's own space and CSpace that begins at `entry` with `argument`. Not started.
-    pub fn thread(
-        &mut self,
-        entry: extern "C" fn(u64) -> !,
-        argument: u64,
-        faults: Option<Cap<Endpoint>>,
-    ) -> Result<Spawned, String> {
-        let base = THREADS + self.next_thread * THREAD_STRIDE;
-        self.next_thread += 1;
-        let stack: Cap<Frame> = self.object(ObjectType::Frame, STACK_BITS)?;
-        let buffer: Cap<Frame> = self.object(ObjectType::Frame, 12)?;
-        let rights = Rights::READ.or(Rights::WRITE);
-        let buffer_at = base + (1 << STACK_BITS);
-        let map = |frame: Cap<Frame>, at| {
-            frame.map(self.space(), at, rights).map_err(|error| format!("map: {error:?}"))
-        };
-        map(stack, base)?;
-        map(buffer, buffer_at)?;
-        let thread: Cap<Thread> = self.object(ObjectType::Thread, 12)?;
-        expect("configure", thread.configure(self.node(), self.space(), buffer, faults))?;
-        let start = Start {
-            rip: entry as usize as u64,
-            rsp: base + (1 << STACK_BITS) - 8,
-            rdi: argument,
-            ..Start::default()
-        };
-        expect("registers", thread.write_registers(start))?;
-        expect("schedule", thread.set_schedule(200, 0))?;
-        Ok(Spawned { thread, buffer: buffer_at })
-    }
-
-    /// The capability to a CPU.
+    /// A CPU.
     pub fn cpu(&self, index: u64) -> Cap<Cpu> {
         Cap::new(slot::FIRST_CPU + index)
     }
-}
 
-/// That an operation succeeds.
-pub fn expect<T>(what: &str, result: Result<T, Error>) -> Result<T, String> {
-    result.map_err(|error| format!("{what}: {error:?}"))
-}
+    /// Whether there is more than one CPU.
+    pub fn has_two_cpus(&self) -> bool {
+        self.boot.cpu_count > 1
+    }
 
-/// That an operation is refused with one error.
-pub fn expect_error<T>(what: &str, result: Result<T, Error>, wanted: Error) -> Verdict {
-    match result {
-        Err(error) if error == wanted => Ok(()),
-        Err(error) => Err(format!("{what}: {error:?} instead of {wanted:?}")),
-        Ok(_) => Err(format!("{what}: succeeded, {wanted:?} was expected")),
+    /// Whether VMs can run.
+    pub fn has_virtualization(&self) -> bool {
+        self.boot.virtualization == abi::boot::Virtualization::Svm as u32
+    }
+
+    /// Lets others run for some milliseconds.
+    pub fn sleep(&mut self, ms: u64) -> Outcome {
+        let never = self.notification()?;
+        let slept = never.wait(time::after_ms(ms));
+        self.node.delete(never.cptr()).tried("delete")?;
+        crate::outcome::refuses(slept, rt::Error::TimedOut, "sleep")
+    }
+
+    /// The value of an option of the command line.
+    pub fn option(&self, name: &str) -> Option<&'static str> {
+        option(self.boot, name)
     }
 }
 
-/// That a condition holds.
-pub fn ensure(condition: bool, what: &str) -> Verdict {
-    if condition { Ok(()) } else { Err(String::from(what)) }
+/// The value of `name=value` on the core's command line.
+pub fn option(boot: &'static BootInfo, name: &str) -> Option<&'static str> {
+    words(boot).find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Words of the core's command line.
+pub fn words(boot: &'static BootInfo) -> impl Iterator<Item = &'static str> {
+    let size = usize::try_from(boot.command_line_len).unwrap_or(0).min(boot.command_line.len());
+    let line = core::str::from_utf8(&boot.command_line[..size]).unwrap_or("");
+    line.split_ascii_whitespace()
+}
+
+/// Writes a line to the first serial port.
+pub fn say(text: &str) {
+    let ports: Cap<PortRange> = Cap::new(slot::PORTS);
+    let mut line = String::from(text);
+    line.push_str("\r\n");
+    Serial::new(ports, COM1).write(line.as_bytes());
 }

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Endpoints: call, receive, reply; on one CPU and across.
+
+use abi::message::{Info, MAX_WORDS};
+use abi::rights::Rights;
+use abi::syscall::FOREVER;
+use rt::cap::{Cap, Endpoint, Reply};
+use rt::{Error, ipc, syscall, time};
+
+use crate::child::{self, ECHO, Spawn, cell, done, set_cell};
+use crate::context::Context;
+use crate::outcome::{Outcome, Tried, equal, refuses};
+
+/// Answers every call with its own message, for ever.
+extern "C" fn echo(endpoint: u64, reply: u64) -> ! {
+    let mut message = syscall::receive(endpoint, reply, FOREVER);
+    loop {
+        message = match message {
+            Ok(got) => syscall::reply_receive(endpoint, got.info, got.words, reply, FOREVER),
+            Err(_) => done(),
+        };
+    }
+}
+
+/// Answers every call with the badge that it came by.
+extern "C" fn badges(endpoint: u64, reply: u64) -> ! {
+    let mut message = syscall::receive(endpoint, reply, FOREVER);
+    loop {
+        message = match message {
+            Ok(got) => {
+                syscall::reply_receive(endpoint, Info::new(1, 1), [got.badge, 0, 0, 0], reply, FOREVER)
+            }
+            Err(_) => done(),
+        };
+    }
+}
+
+/// Calls once, and leaves status and first word in cells 0 and 1; 1 goes to cell 2 at the end.
+extern "C" fn call_once(endpoint: u64, word: u64) -> ! {
+    let out = syscall::raw(0, endpoint, Info::new(7, 1).0, [word, 0, 0, 0], 0, FOREVER);
+    set_cell(0, out.status);
+    set_cell(1, out.words[0]);
+    set_cell(2, 1);
+    done()
+}
+
+fn converse(endpoint: Cap<Endpoint>) -> Outcome {
+    for size in [0, 1, 4, 5, 100, MAX_WORDS] {
+        let words = [1, 2, 3, 4];
+        for index in 4..size {
+            ipc::write_word(index, index as u64 * 3);
+        }
+        let out = syscall::call(endpoint.cptr(), Info::new(0xabcd, size), words, FOREVER).tried("call")?;
+        equal((out.info.label(), out.info.words()), (0xabcd, size), "label and size")?;
+        for index in 0..size.min(4) {
+            equal(out.words[index], words[index], "a register word")?;
+        }
+        for index in 4..size {
+            equal(ipc::read_word(index), index as u64 * 3, "a word of the buffer")?;
+        }
+    }
+    Ok(())
+}
+
+/// Messages of every size arrive whole and come back.
+pub fn call(context: &mut Context) -> Outcome {
+    let (endpoint, reply) = (context.endpoint()?, context.reply()?);
+    Spawn::new(echo, endpoint.cptr(), reply.cptr()).start(context)?;
+    converse(endpoint)
+}
+
+/// The same with the server on another CPU.
+pub fn call_across(context: &mut Context) -> Outcome {
+    if !context.has_two_cpus() {
+        return context.skip("one CPU");
+    }
+    let (endpoint, reply) = (context.endpoint()?, context.reply()?);
+    Spawn::new(echo, endpoint.cptr(), reply.cptr()).cpu(1).start(context)?;
+    for _ in 0..200 {
+        converse(endpoint)?;
+    }
+    Ok(())
+}
+
+/// The same with the server in a space of its own.
+pub fn call_own_space(context: &mut Context) -> Outcome {
+    let (endpoint, reply) = (context.endpoint()?, context.reply()?);
+    child::in_own_space(context, ECHO, (endpoint.cptr(), reply.cptr()), 0)?;
+    converse(endpoint)
+}
+
+/// The server learns the badge, and only from the capability.
+pub fn badge(context: &mut Context) -> Outcome {
+    let (endpoint, reply) = (context.endpoint()?, context.reply()?);
+    Spawn::new(badges, endpoint.cptr(), reply.cptr()).start(context)?;
+    for badge in [1, 2, u64::MAX] {
+        let caller = context.derive(endpoint, Rights::WRITE, badge)?;
+        let out = syscall::call4(caller.cptr(), 5, [99, 0, 0, 0]).tried("call")?;
+        equal(out.words[0], badge, "the badge")?;
+    }
+    let out = syscall::call4(endpoint.cptr(), 5, [99, 0, 0, 0]).tried("call")?;
+    equal(out.words[0], 0, "no badge")
+}
+
+/// Calling needs WRITE, receiving READ; a message cannot pretend to come from the core.
+pub fn rights(context: &mut Context) -> Outcome {
+    let (endpoint, reply) = (context.endpoint()?, context.reply()?);
+    let no_call = context.derive(endpoint, Rights::READ, 0)?;
+    refuses(syscall::call4(no_call.cptr(), 1, [0; 4]), Error::MissingRights, "call without WRITE")?;
+    let no_receive = context.derive(endpoint, Rights::WRITE, 0)?;
+    let received = syscall::receive(no_receive.cptr(), reply.cptr(), 0);
+    refuses(received, Error::MissingRights, "receive without READ")?;
+    Spawn::new(echo, endpoint.cptr(), reply.cptr()).start(context)?;
+    let forged = Info(Info::new(1, 4).0 | 3 << 15);
+    let out = syscall::call(endpoint.cptr(), forged, [0; 4], FOREVER).tried("call")?;
+    ensure!(!out.info.is_fault() && !out.info.is_notification(), "forged marks came back: {:?}", out.info);
+    Ok(())
+}
+
+/// A receive that nobody answers ends at its deadline, a poll at once.
+pub fn timeout(context: &mut Context) -> Outcome {
+    let (endpoint, reply) = (context.endpoint()?, context.reply()?);
+    refuses(syscall::receive(endpoint.cptr(), reply.cptr(), 0), Error::TimedOut, "poll")?;
+    for ms in [1, 20] {
+        let begun = time::now();
+        let received = syscall::receive(endpoint.cptr(), reply.cptr(), time::after_ms(ms));
+        refuses(received, Error::TimedOut, "receive")?;
+        let passed = (time::now() - begun) / time::tsc_khz();
+        ensure!(passed >= ms && passed < ms + 500, "waited {passed} ms instead of {ms}");
+    }
+    Ok(())
+}
+
+/// A caller hears that its reply is lost when the Reply object that holds it dies.
+pub fn reply_lost(context: &mut Context) -> Outcome {
+    let (endpoint, reply) = (context.endpoint()?, context.reply()?);
+    Spawn::new(call_once, endpoint.cptr(), 42).start(context)?;
+    let got = syscall::receive(endpoint.cptr(), reply.cptr(), time::after_ms(1000)).tried("receive")?;
+    equal(got.words[0], 42, "the word")?;
+    context.node.delete(reply.cptr()).tried("delete the Reply object")?;
+    context.sleep(20)?;
+    equal((cell(2), cell(0)), (1, Error::ReplyLost.number()), "the caller's status")
+}
+
+/// A caller that waits for a receiver hears of the endpoint's death.
+pub fn endpoint_dies(context: &mut Context) -> Outcome {
+    let endpoint = context.endpoint()?;
+    Spawn::new(call_once, endpoint.cptr(), 42).start(context)?;
+    context.sleep(20)?;
+    equal(cell(2), 0, "the caller waits")?;
+    context.node.delete(endpoint.cptr()).tried("delete the endpoint")?;
+    context.sleep(20)?;
+    equal(cell(2), 1, "the caller goes on")?;
+    ensure!(cell(0) != 0, "the call succeeded");
+    Ok(())
+}
+
+/// Several callers wait in line; a held one is answered out of order.
+pub fn held_callers(context: &mut Context) -> Outcome {
+    let endpoint = context.endpoint()?;
+    let replies: [Cap<Reply>; 2] = [context.reply()?, context.reply()?];
+    for number in [10, 20] {
+        Spawn::new(echo_call, endpoint.cptr(), number).priority(101).start(context)?;
+    }
+    let first = syscall::receive(endpoint.cptr(), replies[0].cptr(), time::after_ms(1000)).tried("first")?;
+    let second =
+        syscall::receive(endpoint.cptr(), replies[1].cptr(), time::after_ms(1000)).tried("second")?;
+    equal(first.words[0] + second.words[0], 30, "both callers")?;
+    let busy = syscall::receive(endpoint.cptr(), replies[1].cptr(), 0);
+    refuses(busy, Error::Busy, "a Reply object in use")?;
+    syscall::reply(replies[1].cptr(), Info::new(1, 1), [second.words[0] + 1, 0, 0, 0]).tried("reply")?;
+    syscall::reply(replies[0].cptr(), Info::new(1, 1), [first.words[0] + 1, 0, 0, 0]).tried("reply")?;
+    context.sleep(20)?;
+    equal((cell(1), cell(2)), (11, 21), "the answers")
+}
+
+/// Calls with a number, and leaves the answer in the cell of that number's tens.
+extern "C" fn echo_call(endpoint: u64, number: u64) -> ! {
+    if let Ok(out) = syscall::call4(endpoint, 1, [number, 0, 0, 0]) {
+        set_cell(number as usize / 10, out.words[0]);
+    }
+    done()
+}
