@@ -55,6 +55,8 @@ pub struct Processor {
 pub const XCR0_ALLOWED: u64 = 0xe7;
 /// Bytes of the largest XSAVE area, in the standard format.
 const XSAVE_BYTES: u32 = abi::vcpu::XSAVE_BYTES as u32;
+/// The three components of AVX-512, which come together or not at all.
+const AVX512: u64 = 0xe0;
 
 const HYPERVISOR: u32 = 0x4000_0000;
 const KVM_FEATURES: u32 = 0x4000_0001;
@@ -99,11 +101,12 @@ pub fn components(host: &impl Fn(u32, u32) -> Leaf) -> u64 {
     }
     let real = host(0xd, 0);
     let supported = (u64::from(real.edx) << 32 | u64::from(real.eax)) & XCR0_ALLOWED;
-    let fitting = |component: &u32| {
+    let too_big = |component: &u32| {
         let leaf = host(0xd, *component);
         leaf.ebx.saturating_add(leaf.eax) > XSAVE_BYTES
     };
-    (2..8).filter(fitting).fold(supported, |components, too_big| components & !(1 << too_big))
+    let fitted = (2..8).filter(too_big).fold(supported, |components, left_out| components & !(1 << left_out));
+    if fitted & AVX512 == AVX512 { fitted } else { fitted & !AVX512 }
 }
 
 /// The largest basic leaf that is answered: topology always, XSAVE where there is one.
@@ -151,7 +154,7 @@ fn with_apic(processor: &Processor, edx: u32) -> u32 {
 
 fn features_structured(subleaf: u32, host: &impl Fn(u32, u32) -> Leaf) -> Leaf {
     let real = host(7, subleaf);
-    let avx512 = components(host) & 0xe0 == 0xe0;
+    let avx512 = components(host) & AVX512 == AVX512;
     let hide = |value: u32, wide: u32| if avx512 { value } else { value & !wide };
     match subleaf {
         0 => Leaf {

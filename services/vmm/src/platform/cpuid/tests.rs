@@ -123,3 +123,14 @@ fn linux_finds_kvms_clock_and_ours_behind_it() {
     assert_eq!((ours.eax, &text[..10]), (0x4000_0101, &b"Understudy"[..]));
     assert_eq!(answer(&ONE, 0x4000_0101, 0, &rich), Leaf::new(1, 0b1110, 0, 0));
 }
+
+#[test]
+fn a_component_that_does_not_fit_takes_its_companions_with_it() {
+    let wide = |leaf, subleaf| match (leaf, subleaf) {
+        (0xd, 7) => Leaf::new(1024, 2100, 0, 0),
+        _ => rich(leaf, subleaf),
+    };
+    assert_eq!(components(&wide), 7);
+    assert_eq!(answer(&ONE, 7, 0, &wide).ebx & 1 << 16, 0, "AVX512F");
+    assert_ne!(answer(&ONE, 7, 0, &rich).ebx & 1 << 16, 0);
+}
