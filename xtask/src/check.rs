@@ -64,8 +64,10 @@ fn format() -> Result<()> {
 
 /// Packages whose libraries and tests build on the host.
 pub fn host_packages() -> Result<Vec<Package>> {
-    let on_host = |package: &Package| {
-        package.default_member || package.tested_library || package.kind == Kind::LinuxGuest
+    let on_host = |package: &Package| match package.kind {
+        Kind::LinuxGuest => true,
+        Kind::Guest => false,
+        _ => package.default_member || package.tested_library,
     };
     Ok(packages::all()?.into_iter().filter(on_host).collect())
 }

@@ -58,12 +58,12 @@ impl Outcome {
 
     fn show(&self) {
         let verdict = if self.failed == 0 { "ok    " } else { "FAILED" };
-        let count = if self.passed + self.failed > 1 {
-            format!("{} tests", self.passed + self.failed)
-        } else {
-            String::new()
+        let count = match self.passed + self.failed {
+            0 | 1 => String::new(),
+            count => format!("{count} tests"),
         };
-        println!("{verdict}  {:<44} {:7.1} s  {count}", self.name, self.time.as_secs_f64());
+        let line = format!("{verdict}  {:<44} {:7.1} s  {count}", self.name, self.time.as_secs_f64());
+        println!("{}", line.trim_end());
         if self.failed > 0 {
             println!("{}", indent(&self.detail));
         }
@@ -113,6 +113,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let start = Instant::now();
         sum.add(&Outcome::of(&check.name, start, check.run()));
     }
+    host::build(&hosts);
     for group in &hosts {
         sum.add(&group.run());
     }
