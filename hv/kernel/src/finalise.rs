@@ -12,7 +12,7 @@ use abi::error::Error;
 use abi::object::ObjectType;
 use addr::{GuestPhysAddr, PageSize, VirtAddr};
 use cap::{Cap, Delete, SlotRef, Slots};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use paging::{GuestTable, HostTable, Unmap};
 use store::{
     AnySpace, Container, Endpoint, GuestSpace, HostSpace, Notification, QueueLinks, Ref, Reply, SlotMemory,
@@ -22,9 +22,9 @@ use x86_machine::ioapic;
 
 /// Flag of a capability that an object holds, not a CNode.
 pub const EMBEDDED: u8 = 1;
-/// Flag of the last capability of an object that is being taken apart.
-const DYING: u8 = 2;
 
+/// Slots of a thread.
+const THREAD_SLOTS: usize = 5;
 /// Most slots looked at, waiters woken or table parts cleared in one step.
 const STEP: usize = 512;
 /// Most waiters failed in one step.
@@ -41,113 +41,111 @@ pub enum Progress {
     More,
 }
 
-/// One step towards emptying a slot.
+/// The first CNode that nobody can name any more but that is not empty yet (its address), or 0. Its last capability has moved into
+/// its own slot 0, which no user can reach: there it still stands for the memory in the tree. `badge` names the next such CNode, `aux` the
+/// slot up to which this one is empty. So nesting, which is the user's to choose, needs no recursion.
+static DOOMED: AtomicU64 = AtomicU64::new(0);
+
+/// One step towards emptying a slot, and towards the end of what only it kept alive.
 ///
 /// # Errors
 /// [`Error::Busy`] for untyped memory with objects in it.
 pub fn delete_step(slot: SlotRef, hold: &Hold) -> Result<Progress, Error> {
+    if drain_doomed(hold) == Progress::More {
+        return Ok(Progress::More);
+    }
     if Delete::decode(&SlotMemory, slot)?.is_none() {
         return Ok(Progress::Done);
     }
-    let inner = match innermost(slot) {
-        Some(inner) => inner,
-        None => return Ok(Progress::More),
-    };
-    if finalise(inner, hold) == Progress::More {
-        return Ok(Progress::More);
-    }
-    cap::unlink(&mut SlotMemory, inner);
-    Ok(if inner == slot { Progress::Done } else { Progress::More })
+    take_out(slot, hold);
+    // Empty by now or not, and maybe a CNode with things in it is left over: the next step finds out.
+    Ok(Progress::More)
 }
 
 /// One step towards deleting everything derived from the capability in a slot.
 pub fn revoke_step(slot: SlotRef, hold: &Hold) -> Progress {
-    let Some(next) = cap::revoke_next(&SlotMemory, slot) else { return Progress::Done };
-    if peek(next).kind() == ObjectType::Untyped {
-        // Its memory is part of the memory that is being taken back, and so is all that was made of it.
-        cap::unlink(&mut SlotMemory, next);
-    } else {
-        // Only untyped memory can be busy.
-        let _ = delete_step(next, hold);
+    if drain_doomed(hold) == Progress::More {
+        return Progress::More;
     }
+    let Some(next) = cap::revoke_next(&SlotMemory, slot) else { return Progress::Done };
+    take_out(next, hold);
     Progress::More
 }
 
-/// Whether the capability in a slot is the last one of an object that holds other capabilities.
-fn holds_others(slot: SlotRef, cap: &Cap) -> bool {
-    let kind = cap.kind();
-    let can = matches!(
-        kind,
-        ObjectType::CNode
-            | ObjectType::Thread
-            | ObjectType::GuestSpace
-            | ObjectType::Vcpu
-            | ObjectType::Interrupt
-    );
-    can && cap::is_last(&SlotMemory, slot)
-}
-
-/// The slot to finalise before this one: the capability may be the last to a CNode that holds the last one to another. No recursion:
-/// nesting is the user's to choose. `None`: the search goes on in the next step.
-fn innermost(outer: SlotRef) -> Option<SlotRef> {
-    let mut slot = outer;
-    loop {
-        let mut cap = peek(slot);
-        if !holds_others(slot, &cap) {
-            return Some(slot);
-        }
-        // A thread that can still run must not, while it is taken apart.
-        if let Some(thread) = Ref::<Thread>::from_cap(&cap) {
-            thread::suspend(thread);
-        }
-        cap.flags |= DYING;
-        SlotMemory.write_cap(slot, cap);
-        match first_held(slot, cap) {
-            Held::Slot(held) => slot = held,
-            Held::None => return Some(slot),
-            Held::Unknown => return None,
-        }
+/// A step towards emptying the CNodes that nobody can name.
+fn drain_doomed(hold: &Hold) -> Progress {
+    let cnode = DOOMED.load(Ordering::Relaxed);
+    if cnode == 0 {
+        return Progress::Done;
     }
-}
-
-enum Held {
-    Slot(SlotRef),
-    None,
-    Unknown,
-}
-
-/// The first capability that an object holds and that is not being taken apart itself.
-fn first_held(slot: SlotRef, mut cap: Cap) -> Held {
-    if cap.kind() != ObjectType::CNode {
-        return embedded_slots(&cap).map_or(Held::None, Held::Slot);
-    }
-    // `aux` remembers how far the CNode is known to be empty.
-    let end = lookup::slots_of(&cap);
+    let own = slot_at(cnode, 0);
+    let mut cap = peek(own);
     for _ in 0..STEP {
-        if cap.aux >= end {
-            return Held::None;
+        if cap.aux >= lookup::slots_of(&cap) {
+            DOOMED.store(cap.badge, Ordering::Relaxed);
+            cap::unlink(&mut SlotMemory, own);
+            return Progress::More;
         }
-        let held = slot_at(cap.object, cap.aux);
-        let inner = peek(held);
-        if !inner.is_null() && inner.flags & DYING == 0 {
-            return Held::Slot(held);
+        let held = slot_at(cnode, cap.aux);
+        if !peek(held).is_null() {
+            SlotMemory.write_cap(own, cap);
+            take_out(held, hold);
+            return Progress::More;
         }
         cap.aux += 1;
     }
-    SlotMemory.write_cap(slot, cap);
-    Held::Unknown
+    SlotMemory.write_cap(own, cap);
+    Progress::More
 }
 
-/// The first filled slot of an object other than a CNode.
-fn embedded_slots(cap: &Cap) -> Option<SlotRef> {
-    let filled = |slot: &SlotRef| {
-        let cap = peek(*slot);
-        !cap.is_null() && cap.flags & DYING == 0
-    };
+/// The last capability to a CNode leaves its slot; the CNode is emptied from now on.
+fn doom(slot: SlotRef, cap: &Cap) {
+    let own = slot_at(cap.object, 0);
+    cap::move_slot(&mut SlotMemory, slot, own);
+    let doomed = Cap { flags: 0, badge: DOOMED.load(Ordering::Relaxed), aux: 1, ..*cap };
+    SlotMemory.write_cap(own, doomed);
+    DOOMED.store(cap.object, Ordering::Relaxed);
+}
+
+/// A step towards emptying a slot: undo what its capability stands for, end its object if it is the last one. What has been undone
+/// after a step that was not the last is undone for good; the object is whole, if poorer, and the next step goes on from there.
+fn take_out(slot: SlotRef, hold: &Hold) -> Progress {
+    let cap = peek(slot);
+    if cap.flags & EMBEDDED != 0 {
+        release(slot);
+    }
+    if cap.kind() != ObjectType::Untyped && cap::is_last(&SlotMemory, slot) {
+        if cap.kind() == ObjectType::CNode {
+            doom(slot, &cap);
+            return Progress::Done;
+        }
+        if let Some(thread) = Ref::<Thread>::from_cap(&cap) {
+            thread::suspend(thread);
+        }
+        // At most three deep: a vCPU holds a guest space, which holds an endpoint.
+        while let Some(held) = first_held(&cap) {
+            if take_out(held, hold) == Progress::More {
+                return Progress::More;
+            }
+        }
+        if end(&cap, hold) == Progress::More {
+            return Progress::More;
+        }
+    }
+    if unmap(slot, hold) == Progress::More {
+        return Progress::More;
+    }
+    cap::unlink(&mut SlotMemory, slot);
+    Progress::Done
+}
+
+/// The first capability that an object other than a CNode holds.
+fn first_held(cap: &Cap) -> Option<SlotRef> {
+    let filled = |slot: &SlotRef| !peek(*slot).is_null();
     match cap.kind() {
         ObjectType::Thread => {
             let thread = Ref::<Thread>::from_cap(cap)?;
-            (0..5).map(|index| thread.slots.at(index)).find(filled)
+            (0..THREAD_SLOTS).map(|index| thread.slots.at(index)).find(filled)
         }
         ObjectType::GuestSpace => Some(Ref::<GuestSpace>::from_cap(cap)?.pager_slot.at(0)).filter(filled),
         ObjectType::Vcpu => Some(Ref::<Vcpu>::from_cap(cap)?.space_slot.at(0)).filter(filled),
@@ -156,27 +154,17 @@ fn embedded_slots(cap: &Cap) -> Option<SlotRef> {
     }
 }
 
-/// Undo what a capability stands for, and end its object if it is the last one.
-fn finalise(slot: SlotRef, hold: &Hold) -> Progress {
-    let cap = peek(slot);
-    if cap.flags & EMBEDDED != 0 {
-        release(slot);
-    }
-    if cap.kind() == ObjectType::Frame {
-        return unmap(slot, hold);
-    }
-    if !cap::is_last(&SlotMemory, slot) {
-        return Progress::Done;
-    }
+/// The end of an object that holds nothing any more.
+fn end(cap: &Cap, hold: &Hold) -> Progress {
     match cap.kind() {
         ObjectType::Endpoint => {
-            Ref::from_cap(&cap).map_or(Progress::Done, |endpoint| end_endpoint(endpoint, hold))
+            Ref::from_cap(cap).map_or(Progress::Done, |endpoint| end_endpoint(endpoint, hold))
         }
         ObjectType::Vcpu => {
-            Ref::from_cap(&cap).map_or(Progress::Done, |vcpu: Ref<Vcpu>| unmap(vcpu.page_slot.at(0), hold))
+            Ref::from_cap(cap).map_or(Progress::Done, |vcpu: Ref<Vcpu>| unmap(vcpu.page_slot.at(0), hold))
         }
         _ => {
-            end_object(&cap, hold);
+            end_object(cap, hold);
             Progress::Done
         }
     }
@@ -184,11 +172,6 @@ fn finalise(slot: SlotRef, hold: &Hold) -> Progress {
 
 fn end_object(cap: &Cap, hold: &Hold) {
     match cap.kind() {
-        ObjectType::Thread => {
-            if let Some(thread) = Ref::<Thread>::from_cap(cap) {
-                thread::suspend(thread);
-            }
-        }
         ObjectType::Reply => {
             if let Some(reply) = Ref::<Reply>::from_cap(cap) {
                 end_reply(reply, hold);

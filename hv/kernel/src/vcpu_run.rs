@@ -160,7 +160,12 @@ impl Run {
             return Round::Leave;
         }
         // Nothing has died; but another thread may run the vCPU now. Then the system call finds that out.
-        if self.vcpu.running_on.compare_exchange(0, state::here(), Ordering::SeqCst, Ordering::Relaxed).is_err() {
+        if self
+            .vcpu
+            .running_on
+            .compare_exchange(0, state::here(), Ordering::SeqCst, Ordering::Relaxed)
+            .is_err()
+        {
             return Round::Leave;
         }
         if cpu.timer_stale.get() {
