@@ -26,6 +26,8 @@ pub struct Context {
     /// The largest untyped memory.
     pub pool: Cap<Untyped>,
     next_slot: CPtr,
+    /// A notification that nobody signals.
+    never: Option<Cap<Notification>>,
     /// Why the case was not carried out, if so.
     pub skipped: Option<&'static str>,
 }
@@ -42,6 +44,7 @@ impl Context {
             thread: Cap::new(slot::THREAD),
             pool: Cap::new(largest.slot),
             next_slot: boot.first_free_slot,
+            never: None,
             skipped: None,
         })
     }
@@ -126,10 +129,11 @@ impl Context {
 
     /// Lets others run for some milliseconds.
     pub fn sleep(&mut self, ms: u64) -> Outcome {
-        let never = self.notification()?;
-        let slept = never.wait(time::after_ms(ms));
-        self.node.delete(never.cptr()).tried("delete")?;
-        crate::outcome::refuses(slept, rt::Error::TimedOut, "sleep")
+        let never = match self.never {
+            Some(never) => never,
+            None => *self.never.insert(self.make(ObjectType::Notification, 12).map(Cap::new)?),
+        };
+        crate::outcome::refuses(never.wait(time::after_ms(ms)), rt::Error::TimedOut, "sleep")
     }
 
     /// The value of an option of the command line.

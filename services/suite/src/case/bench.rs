@@ -7,6 +7,7 @@ use abi::vcpu::Exit;
 use alloc::vec::Vec;
 use rt::cap::{Cap, Interrupt, Machine, PortRange};
 use rt::device::Line;
+use rt::serial::COM1;
 use rt::{syscall, time};
 
 use crate::child::{ECHO, in_own_space};
@@ -60,23 +61,22 @@ pub fn exit(context: &mut Context) -> Outcome {
 
 /// From a device's interrupt to the thread that waits for it.
 pub fn interrupt(context: &mut Context) -> Outcome {
-    const COM2: u16 = 0x2f8;
     let machine: Cap<Machine> = Cap::new(slot::MACHINE);
     let line: Cap<Interrupt> = Cap::new(context.slot());
-    machine.interrupt(3, Line::Edge, context.node, line.cptr()).tried("make the line")?;
+    machine.interrupt(4, Line::Edge, context.node, line.cptr()).tried("make the line")?;
     let bell = context.notification()?;
     let badged = context.derive(bell, Rights::WRITE, 1)?;
     line.bind(badged).tried("bind")?;
     let ports: Cap<PortRange> = Cap::new(slot::PORTS);
-    ports.out8(COM2 + 4, 8).tried("modem control")?;
+    ports.out8(COM1 + 4, 8).tried("modem control")?;
     let mut ticks = Vec::new();
     for _ in 0..500 {
         let begun = time::now();
-        ports.out8(COM2 + 1, 2).tried("enable")?;
+        ports.out8(COM1 + 1, 2).tried("enable")?;
         bell.wait(time::after_ms(1000)).tried("wait")?;
         ticks.push(time::now().wrapping_sub(begun));
-        ports.in8(COM2 + 2).tried("read the cause")?;
-        ports.out8(COM2 + 1, 0).tried("disable")?;
+        ports.in8(COM1 + 2).tried("read the cause")?;
+        ports.out8(COM1 + 1, 0).tried("disable")?;
         line.ack().tried("acknowledge")?;
     }
     report("interrupt_to_thread", ticks);

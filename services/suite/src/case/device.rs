@@ -5,37 +5,36 @@ use abi::boot::slot;
 use abi::rights::Rights;
 use rt::cap::{Cap, Interrupt, Machine, PortRange};
 use rt::device::Line;
+use rt::serial::COM1;
 use rt::{Error, time};
 
 use crate::context::Context;
 use crate::outcome::{Outcome, Tried, equal, refuses};
 
-/// First port of the second serial port, whose registers can be tried out.
-const COM2: u16 = 0x2f8;
-/// Its interrupt line.
-const COM2_LINE: u32 = 3;
+/// Interrupt line of the first serial port.
+const COM1_LINE: u32 = 4;
 
 /// A narrowed range reaches its ports and no others.
 pub fn ports(context: &mut Context) -> Outcome {
     let all: Cap<PortRange> = Cap::new(slot::PORTS);
     let narrow: Cap<PortRange> = Cap::new(context.slot());
-    all.narrow(COM2, COM2 + 7, context.node, narrow.cptr()).tried("narrow")?;
-    let scratch_register = COM2 + 7;
+    all.narrow(COM1, COM1 + 7, context.node, narrow.cptr()).tried("narrow")?;
+    let scratch_register = COM1 + 7;
     for value in [0x5a, 0xa5] {
         narrow.out8(scratch_register, value).tried("write")?;
         equal(narrow.in8(scratch_register).tried("read")?, value, "the scratch register")?;
     }
-    refuses(narrow.in8(COM2 - 1), Error::OutOfRange, "a port before")?;
-    refuses(narrow.in8(COM2 + 8), Error::OutOfRange, "a port behind")?;
-    refuses(narrow.in16(COM2 + 7), Error::OutOfRange, "half a word behind")?;
-    refuses(narrow.read(COM2, 3), Error::InvalidArgument, "three bytes")?;
+    refuses(narrow.in8(COM1 - 1), Error::OutOfRange, "a port before")?;
+    refuses(narrow.in8(COM1 + 8), Error::OutOfRange, "a port behind")?;
+    refuses(narrow.in16(COM1 + 7), Error::OutOfRange, "half a word behind")?;
+    refuses(narrow.read(COM1, 3), Error::InvalidArgument, "three bytes")?;
     let slot = context.slot();
     let node = context.node;
-    refuses(narrow.narrow(COM2, COM2 + 8, node, slot), Error::OutOfRange, "widening")?;
-    refuses(narrow.narrow(COM2 + 2, COM2 + 1, node, slot), Error::OutOfRange, "a range that ends before")?;
+    refuses(narrow.narrow(COM1, COM1 + 8, node, slot), Error::OutOfRange, "widening")?;
+    refuses(narrow.narrow(COM1 + 2, COM1 + 1, node, slot), Error::OutOfRange, "a range that ends before")?;
     let reader = context.derive(narrow, Rights::READ, 0)?;
     refuses(reader.out8(scratch_register, 0), Error::MissingRights, "write without WRITE")?;
-    refuses(reader.narrow(COM2, COM2, node, slot), Error::MissingRights, "narrow without MANAGE")?;
+    refuses(reader.narrow(COM1, COM1, node, slot), Error::MissingRights, "narrow without MANAGE")?;
     refuses(all.in16(u16::MAX), Error::OutOfRange, "beyond the last port")
 }
 
@@ -43,9 +42,9 @@ pub fn ports(context: &mut Context) -> Outcome {
 pub fn interrupt(context: &mut Context) -> Outcome {
     let machine: Cap<Machine> = Cap::new(slot::MACHINE);
     let line: Cap<Interrupt> = Cap::new(context.slot());
-    machine.interrupt(COM2_LINE, Line::Edge, context.node, line.cptr()).tried("make the line")?;
+    machine.interrupt(COM1_LINE, Line::Edge, context.node, line.cptr()).tried("make the line")?;
     let again = context.slot();
-    let twice = machine.interrupt(COM2_LINE, Line::Edge, context.node, again);
+    let twice = machine.interrupt(COM1_LINE, Line::Edge, context.node, again);
     refuses(twice, Error::Busy, "making it twice")?;
     let absurd = machine.interrupt(5000, Line::Edge, context.node, again);
     refuses(absurd, Error::OutOfRange, "a line that is none")?;
@@ -54,18 +53,18 @@ pub fn interrupt(context: &mut Context) -> Outcome {
     line.bind(badged).tried("bind")?;
     let ports: Cap<PortRange> = Cap::new(slot::PORTS);
     // OUT2 lets the line out; the transmitter is empty, so enabling its interrupt raises it.
-    ports.out8(COM2 + 4, 8).tried("modem control")?;
+    ports.out8(COM1 + 4, 8).tried("modem control")?;
     for round in 0..5 {
-        ports.out8(COM2 + 1, 2).tried("enable")?;
+        ports.out8(COM1 + 1, 2).tried("enable")?;
         let word = bell.wait(time::after_ms(1000));
         equal(word.tried("wait for the interrupt")?, 32, "the badge")?;
-        ports.in8(COM2 + 2).tried("read the cause")?;
-        ports.out8(COM2 + 1, 0).tried("disable")?;
+        ports.in8(COM1 + 2).tried("read the cause")?;
+        ports.out8(COM1 + 1, 0).tried("disable")?;
         line.ack().tried("acknowledge")?;
         refuses(bell.wait(time::after_ms(2)), Error::TimedOut, &alloc::format!("quiet, round {round}"))?;
     }
     context.node.delete(line.cptr()).tried("delete the line")?;
-    machine.interrupt(COM2_LINE, Line::Edge, context.node, line.cptr()).tried("make it again")
+    machine.interrupt(COM1_LINE, Line::Edge, context.node, line.cptr()).tried("make it again")
 }
 
 /// CPUs say who they are; counters count.

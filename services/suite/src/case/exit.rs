@@ -99,20 +99,20 @@ pub fn shutdown(context: &mut Context) -> Outcome {
 /// State that the processor refuses is refused, and nothing is harmed.
 pub fn invalid_state(context: &mut Context) -> Outcome {
     with(context, &[0xf4], |_, guest| {
-        let page = guest.cpu.page_mut();
-        // Paging without protection.
-        page.cr0 = 0x8000_0010;
-        page.dirty = group::SYSTEM;
-        let imported = guest.cpu.import(group::SYSTEM);
-        refuses(imported, Error::InvalidArgument, "importing it")?;
-        let page = guest.cpu.page_mut();
-        page.cr0 = 0x8000_0010;
-        page.dirty = group::SYSTEM;
-        guest.run_to(Exit::InvalidState)?;
-        let page = guest.cpu.page_mut();
-        page.cr0 = 0x10;
-        page.dirty = group::SYSTEM;
-        guest.run_to(Exit::Halt)
+        guest.run_to(Exit::Halt)?;
+        // Not-write-through without cache-disable (APM vol. 2, 15.5.1).
+        for cr0 in [0x2000_0010, 1 << 32 | 0x10] {
+            guest.cpu.export(group::SYSTEM).tried("export")?;
+            guest.cpu.page_mut().cr0 = cr0;
+            let imported = guest.cpu.import(group::SYSTEM);
+            refuses(imported, Error::InvalidArgument, "importing it")?;
+            guest.cpu.page_mut().dirty = group::SYSTEM;
+            guest.run_to(Exit::InvalidState)?;
+            guest.cpu.page_mut().cr0 = 0x10;
+            guest.cpu.page_mut().dirty = group::SYSTEM;
+            guest.run_to(Exit::Halt)?;
+        }
+        Ok(())
     })
 }
 

@@ -2,7 +2,9 @@
 //! Random system calls: whatever a thread asks, the core answers it and goes on.
 //!
 //! The thread has a CSpace of its own. Where a call blocks for ever, the case takes the thread out of it from
-//! outside, which is a test too. `count=N` on the command line sets the number of calls.
+//! outside, which is a test too. `count=N` on the command line sets the number of calls, `seed=N` where the random
+//! numbers begin. Where each rendezvous of CPUs costs a host's time slice, a million calls take too long: the storm also
+//! ends after a while, if it has made enough calls by then.
 
 use abi::invocation::Invocation;
 use abi::object::ObjectType;
@@ -12,7 +14,7 @@ use rt::cap::{CNode, Cap, Thread, Untyped};
 use rt::{syscall, time};
 
 use crate::child::{Spawn, cell, count_cell, set_cell};
-use crate::context::Context;
+use crate::context::{Context, say};
 use crate::outcome::{Outcome, Tried};
 use crate::random::Random;
 
@@ -20,6 +22,12 @@ use crate::random::Random;
 const CALLS: u64 = 1_000_000;
 /// Calls between two renewals of a rich CSpace.
 const RENEWAL: u64 = 20_000;
+/// Milliseconds after which [`ENOUGH`] calls will do.
+const PATIENCE_MS: u64 = 60_000;
+/// See [`PATIENCE_MS`].
+const ENOUGH: u64 = 10_000;
+/// Calls between two lines that say how far it is.
+const PROGRESS: u64 = 100_000;
 /// Slots of the thread's CSpace.
 const SLOTS: u64 = 64;
 /// Cells: calls made, state of the random numbers.
@@ -145,12 +153,19 @@ fn blow(context: &mut Context, memory: Option<Cap<Untyped>>, node: Cap<CNode>) -
     spawn.node = Some(node);
     let thread = spawn.make(context)?;
     let registers = spawn.registers();
+    let end = time::after_ms(PATIENCE_MS);
     let mut renewed = 0;
+    let mut said = 0;
     let mut before = u64::MAX;
     loop {
         let made = cell(MADE);
-        if made >= calls {
+        if made >= calls || (made >= ENOUGH && time::now() > end) {
+            say(&alloc::format!("{made} calls made"));
             break;
+        }
+        if made / PROGRESS != said {
+            said = made / PROGRESS;
+            say(&alloc::format!("{made} calls, random state {:#x}", cell(STATE)));
         }
         if let Some(memory) = memory.filter(|_| made == 0 || made - renewed > RENEWAL) {
             thread.suspend().tried("stop the storm")?;

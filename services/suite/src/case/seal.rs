@@ -35,16 +35,23 @@ pub fn auto_unseal(context: &mut Context) -> Outcome {
         return context.skip("no virtualization");
     }
     let mut guest = Guest::new(context, &[(ENTRY, WRITER)])?;
+    // In the epoch in which it was mapped, all of it counts as written.
+    let mut before = u64::MAX;
     for round in 0..4 {
         let epoch = guest.space.seal().tried("seal")?;
+        equal(books(guest.space, epoch - 1, false)?, before, "the books of the epoch before")?;
+        equal(books(guest.space, epoch - 1, true)?, before, "these books, to be forgotten")?;
+        equal(books(guest.space, epoch - 1, false)?, 0, "these books, forgotten")?;
         equal(books(guest.space, epoch, false)?, 0, "written right after sealing")?;
         guest.cpu.page_mut().rip = ENTRY;
         guest.cpu.page_mut().dirty = abi::vcpu::group::ALL & !abi::vcpu::group::FPU;
         guest.run_to(Exit::Halt)?;
         let written = books(guest.space, epoch, false)?;
         equal(written, bits(), &alloc::format!("pages written in round {round}"))?;
-        equal(books(guest.space, epoch, true)?, written, "the books, once more")?;
-        equal(books(guest.space, epoch, false)?, 0, "the books, forgotten")?;
+        equal(books(guest.space, epoch, false)?, written, "the books, once more")?;
+        let forget = guest.space.harvest(0, epoch, true, &mut [0; 1]);
+        refuses(forget, Error::InvalidArgument, "forgetting what is still being written")?;
+        before = written;
         refuses(
             guest.space.harvest(0, epoch + 2, false, &mut [0; 1]),
             Error::InvalidArgument,
