@@ -131,7 +131,10 @@ impl Context {
     pub fn sleep(&mut self, ms: u64) -> Outcome {
         let never = match self.never {
             Some(never) => never,
-            None => *self.never.insert(self.make(ObjectType::Notification, 12).map(Cap::new)?),
+            None => {
+                let never = self.notification()?;
+                *self.never.insert(never)
+            }
         };
         crate::outcome::refuses(never.wait(time::after_ms(ms)), rt::Error::TimedOut, "sleep")
     }
