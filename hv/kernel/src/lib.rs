@@ -10,6 +10,7 @@
 
 mod boot;
 mod elf;
+mod fast;
 mod fault;
 mod finalise;
 mod hold;

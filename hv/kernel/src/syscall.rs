@@ -2,14 +2,22 @@
 //! System calls: dispatch, and what becomes of the outcome.
 
 use crate::hold::{Abort, Hold, Outcome};
-use crate::{ipc, notify, state, thread, vcpu_run};
+use crate::{fast, ipc, notify, state, thread, vcpu_run};
 use abi::error::Error;
 use abi::syscall::Syscall;
 use store::{Ref, Thread};
 
 /// The current thread has executed SYSCALL.
 pub fn enter() {
-    let Some(thread) = state::local().current.get() else { return thread::finish() };
+    let cpu = state::local();
+    let Some(thread) = cpu.current.get() else { return thread::finish() };
+    let number = thread.context.rax.get();
+    if number == Syscall::Call as u64 && fast::call(cpu, thread) {
+        return;
+    }
+    if number == Syscall::ReplyReceive as u64 && fast::reply_receive(cpu, thread) {
+        return;
+    }
     match dispatch(thread, &Hold::NONE) {
         Ok(()) => {}
         Err(abort) => settle(abort),

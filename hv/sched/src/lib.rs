@@ -17,6 +17,8 @@ pub const PRIORITIES: usize = 256;
 #[repr(C)]
 pub struct ReadyQueues<Id: Copy> {
     levels: [Cell<u64>; PRIORITIES / 64],
+    /// One more than the highest priority at which somebody is ready, 0 for nobody: what the fast paths look at.
+    top: Cell<u16>,
     queues: [Queue<Id>; PRIORITIES],
 }
 
@@ -26,6 +28,7 @@ impl<Id: Copy + PartialEq> ReadyQueues<Id> {
     pub const fn new() -> Self {
         Self {
             levels: [const { Cell::new(0) }; PRIORITIES / 64],
+            top: Cell::new(0),
             queues: [const { Queue::new() }; PRIORITIES],
         }
     }
@@ -33,18 +36,18 @@ impl<Id: Copy + PartialEq> ReadyQueues<Id> {
     /// The highest priority at which somebody is ready.
     #[must_use]
     pub fn highest(&self) -> Option<u8> {
-        (0..self.levels.len()).rev().find_map(|word| {
-            let bits = self.levels[word].get();
-            (bits != 0).then(|| (word * 64 + 63 - bits.leading_zeros() as usize) as u8)
-        })
+        self.top.get().checked_sub(1).map(|priority| priority as u8)
+    }
+
+    fn find_top(&self) -> u16 {
+        let word = (0..self.levels.len()).rev().find(|&word| self.levels[word].get() != 0);
+        word.map_or(0, |word| (word * 64 + 64) as u16 - self.levels[word].get().leading_zeros() as u16)
     }
 
     /// Whether somebody is ready at a priority above this one.
     #[must_use]
     pub fn any_above(&self, priority: u8) -> bool {
-        let word = usize::from(priority) / 64;
-        let above = (u64::MAX << (priority % 64)) & !(1 << (priority % 64));
-        self.levels[word].get() & above != 0 || self.levels[word + 1..].iter().any(|bits| bits.get() != 0)
+        self.top.get() > u16::from(priority) + 1
     }
 
     /// Whether somebody is ready at exactly this priority.
@@ -58,6 +61,7 @@ impl<Id: Copy + PartialEq> ReadyQueues<Id> {
         self.queues[usize::from(priority)].push(links, id);
         let word = &self.levels[usize::from(priority) / 64];
         word.set(word.get() | 1 << (priority % 64));
+        self.top.set(self.top.get().max(u16::from(priority) + 1));
     }
 
     /// Take a thread out. It must be here under this priority.
@@ -78,6 +82,7 @@ impl<Id: Copy + PartialEq> ReadyQueues<Id> {
         if self.queues[usize::from(priority)].is_empty() {
             let word = &self.levels[usize::from(priority) / 64];
             word.set(word.get() & !(1 << (priority % 64)));
+            self.top.set(self.find_top());
         }
     }
 }

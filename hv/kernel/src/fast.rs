@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The short way of a call and of its answer, within one CPU.
+//!
+//! It does what [`crate::ipc`] does, for the common case: up to four words and no capabilities, the partner is waiting on this CPU and nobody
+//! more important is ready. Everything is looked at before anything is changed; whatever is out of the ordinary is left to the
+//! long way, so that no error and no rule is decided here.
+
+use crate::state::{self, CpuState};
+use abi::message::{Info, REGISTER_WORDS};
+use abi::object::ObjectType;
+use abi::rights::Rights;
+use core::sync::atomic::Ordering;
+use ipc::Waiting;
+use store::{Endpoint, Object, QueueLinks, Ref, Reply, Thread, ThreadState, peek, slot_at};
+use x86_machine::{context, space};
+
+/// What of the info word must be small: words, and no capabilities.
+const SHAPE: u64 = 0x7fff;
+/// What of the info word a message keeps.
+const KEPT: u64 = !0 << 32 | SHAPE;
+
+/// `Call` on an endpoint. False if the long way has to be taken; then nothing has changed.
+pub fn call(cpu: &CpuState, thread: Ref<Thread>) -> bool {
+    let from = &thread.get().context;
+    let info = from.rsi.get();
+    let Some((endpoint, badge)) = find::<Endpoint>(thread, from.rdi.get(), Rights::WRITE) else {
+        return false;
+    };
+    let Waiting::Receivers(receiver) = local_waiting(endpoint) else { return false };
+    let Some(reply) = receiver.reply.get() else { return false };
+    if info & SHAPE > REGISTER_WORDS as u64 || receiver.timed.get() || outranked(cpu, receiver) {
+        return false;
+    }
+    endpoint.meeting.leave(&QueueLinks, receiver);
+    receiver.endpoint.set(None);
+    receiver.reply.set(None);
+    reply.receiver.set(None);
+    reply.caller.set(Some(thread));
+    thread.reply.set(Some(reply));
+    thread.state.set(ThreadState::AwaitingReply);
+    pass(thread, receiver, info, badge);
+    enter(cpu, receiver);
+    true
+}
+
+/// `ReplyReceive`, where somebody awaits the reply and nobody is calling. False as for [`call`].
+pub fn reply_receive(cpu: &CpuState, thread: Ref<Thread>) -> bool {
+    let from = &thread.get().context;
+    let info = from.rsi.get();
+    let Some((endpoint, _)) = find::<Endpoint>(thread, from.rdi.get(), Rights::READ) else { return false };
+    let Some((reply, _)) = find::<Reply>(thread, from.r12.get(), Rights::WRITE) else { return false };
+    let here = state::here();
+    let Some(caller) = reply.caller.get() else { return false };
+    if local_waiting(endpoint) != Waiting::Nobody
+        || reply.home.load(Ordering::Relaxed) != here
+        || reply.receiver.get().is_some()
+        || endpoint.home.load(Ordering::Relaxed) != here
+        || caller.cpu.get() + 1 != here
+        || caller.faulted.get()
+        || thread.bound.get().is_some_and(|bound| bound.word.load(Ordering::Relaxed) != 0)
+        || info & SHAPE > REGISTER_WORDS as u64
+        || from.r13.get() != abi::syscall::FOREVER
+        || outranked(cpu, caller)
+    {
+        return false;
+    }
+    reply.caller.set(None);
+    reply.receiver.set(Some(thread));
+    caller.reply.set(None);
+    thread.reply.set(Some(reply));
+    thread.endpoint.set(Some(endpoint));
+    thread.state.set(ThreadState::Receiving);
+    endpoint.meeting.wait_as_receiver(&QueueLinks, thread);
+    pass(thread, caller, info, 0);
+    enter(cpu, caller);
+    true
+}
+
+/// The object of a type that a thread names, with a right, and the badge.
+fn find<T: Object>(thread: Ref<Thread>, cptr: u64, right: Rights) -> Option<(Ref<T>, u64)> {
+    if cptr >= thread.cnode_slots.get() {
+        return None;
+    }
+    let cap = peek(slot_at(thread.cnode.get(), cptr));
+    if cap.kind != T::TYPE as u8 || cap.rights & right.bits() == 0 {
+        return None;
+    }
+    Some((Ref::from_address(cap.object)?, cap.badge))
+}
+
+/// Who waits at an endpoint; for one of another CPU, an answer that means the long way to both callers.
+fn local_waiting(endpoint: Ref<Endpoint>) -> Waiting<Ref<Thread>> {
+    if endpoint.home.load(Ordering::Relaxed) != state::here() {
+        return Waiting::Nobody;
+    }
+    endpoint.meeting.waiting()
+}
+
+fn outranked(cpu: &CpuState, thread: Ref<Thread>) -> bool {
+    cpu.ready.any_above(thread.priority.get())
+}
+
+/// The registers of a message.
+fn pass(from: Ref<Thread>, to: Ref<Thread>, info: u64, badge: u64) {
+    let (source, target) = (&from.get().context, &to.get().context);
+    target.rdx.set(source.rdx.get());
+    target.r8.set(source.r8.get());
+    target.r9.set(source.r9.get());
+    target.r10.set(source.r10.get());
+    target.rsi.set(info & KEPT);
+    target.rdi.set(badge);
+    target.rax.set(0);
+}
+
+fn enter(cpu: &CpuState, thread: Ref<Thread>) {
+    thread.state.set(ThreadState::Ready);
+    cpu.current.set(Some(thread));
+    space::activate(thread.space_root.get());
+    context::set_current(&thread.get().context);
+}
+
+const _: () = assert!(Info(KEPT).words() > 0 && ObjectType::Endpoint as u8 != 0);
