@@ -21,7 +21,7 @@ use crate::platform::pvclock::{PvClock, Write};
 /// What a machine is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Number of vCPUs, 1 to 8; the APIC id of each is its index.
+    /// Number of vCPUs, 1 to [`MAX_PROCESSORS`]; the APIC id of each is its index.
     pub processors: u32,
     /// Guest's TSC ticks per millisecond.
     pub tsc_khz: u64,
@@ -32,7 +32,7 @@ pub struct Settings {
 }
 
 /// Most vCPUs of a machine.
-pub const MAX_PROCESSORS: u32 = 8;
+pub const MAX_PROCESSORS: u32 = 16;
 
 /// What the monitor has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //!
 //! A policy over the real processor's answers: [`masks`] lists each feature that passes, so what a future processor
 //! brings stays hidden until somebody virtualises it; topology, frequency and hypervisor leaves are made up here. What
-//! does not fit the virtual machine is left out: virtualization, performance counters, MONITOR, machine checks and MTRRs,
+//! does not fit the virtual machine is left out: virtualization, performance counters, MONITOR, MTRRs,
 //! mitigations by MSR, five-level paging, states that the core does not save. The real CPUID comes in as a
 //! closure, so tests can play any processor. Follows SDM vol. 2A and APM vol. 3, appendix E.
 

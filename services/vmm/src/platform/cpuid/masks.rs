@@ -4,7 +4,7 @@
 //! A list of what is allowed, by bit number, with a name each. What is not named is hidden, for one of these reasons: it needs
 //! an MSR or a state that is not virtualised (mitigations, shadow stacks, protection keys, AMX, LWP), it measures or
 //! controls the real machine (counters, thermal, RDT, trace), or it is privileged hardware of its own (SVM, VMX, SGX,
-//! MONITOR, machine checks, MTRRs).
+//! MONITOR, MTRRs).
 
 /// Sets the listed bits.
 macro_rules! bits {
@@ -23,9 +23,10 @@ pub const XSAVE: u32 = 1 << 26;
 /// Leaf 1, ECX.
 pub const OSXSAVE: u32 = 1 << 27;
 
-/// Leaf 1, EDX. MCE, MCA and MTRR stay hidden; HTT follows the topology, APIC its base MSR.
+/// Leaf 1, EDX. Machine checks pass although there are no banks: Linux complains without. MTRR stays hidden; HTT
+/// follows the topology, APIC its base MSR.
 pub const BASIC_EDX: u32 = bits!(
-    0 FPU, 1 VME, 2 DE, 3 PSE, 4 TSC, 5 MSR, 6 PAE, 8 CX8, 11 SEP, 13 PGE, 15 CMOV, 16 PAT, 17 PSE36, 19 CLFSH, 23 MMX,
+    0 FPU, 1 VME, 2 DE, 3 PSE, 4 TSC, 5 MSR, 6 PAE, 7 MCE, 8 CX8, 11 SEP, 13 PGE, 14 MCA, 15 CMOV, 16 PAT, 17 PSE36, 19 CLFSH, 23 MMX,
     24 FXSR, 25 SSE, 26 SSE2, 27 SS,
 );
 /// Leaf 1 and 8000_0001, EDX.
@@ -79,7 +80,7 @@ pub const TOPOLOGY_EXTENSIONS: u32 = 1 << 22;
 
 /// Leaf 8000_0001, EDX: on AMD the low part repeats leaf 1. FFXSR stays hidden.
 pub const EXTENDED_EDX: u32 = bits!(
-    0 FPU, 1 VME, 2 DE, 3 PSE, 4 TSC, 5 MSR, 6 PAE, 8 CX8, 11 SYSCALL, 13 PGE, 15 CMOV, 16 PAT, 17 PSE36, 20 NX, 22 MMXEXT,
+    0 FPU, 1 VME, 2 DE, 3 PSE, 4 TSC, 5 MSR, 6 PAE, 7 MCE, 8 CX8, 11 SYSCALL, 13 PGE, 14 MCA, 15 CMOV, 16 PAT, 17 PSE36, 20 NX, 22 MMXEXT,
     23 MMX, 24 FXSR, 26 PAGES_1G, 27 RDTSCP, 29 LONG_MODE, 30 AMD3DNOWEXT, 31 AMD3DNOW,
 );
 
