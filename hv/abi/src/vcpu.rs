@@ -141,7 +141,7 @@ pub mod event {
 
 /// Index of a general register in [`VcpuPage::gpr`], in the order of instruction encodings.
 pub mod gpr {
-    #![allow(missing_docs)]
+    #![allow(missing_docs, reason = "the names are those of the registers")]
     pub const RAX: usize = 0;
     pub const RCX: usize = 1;
     pub const RDX: usize = 2;
@@ -170,7 +170,7 @@ pub struct Segment {
 
 /// Index of a segment in [`VcpuPage::segments`].
 pub mod segment {
-    #![allow(missing_docs)]
+    #![allow(missing_docs, reason = "the names are those of the registers")]
     pub const ES: usize = 0;
     pub const CS: usize = 1;
     pub const SS: usize = 2;
