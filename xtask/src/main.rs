@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod abi_page;
 mod bare;
 mod bench;
 mod boot;
@@ -53,6 +54,8 @@ enum Action {
     Bench(bench::Options),
     /// Format, clippy, warnings, house lints, rustdoc
     Check,
+    /// Write docs/abi.md from the sources of the contract (hv/abi)
+    Abi,
     /// Draw who may do what to whom, from the manifest (target/graph.svg)
     Graph(graph::Options),
     /// Boot the image once and show its console, e.g. `boot --root suite --case NAME`
@@ -84,6 +87,7 @@ fn run(action: Action) -> Result<ExitCode> {
         Action::Build => image::build(image::Scope::Everything).map(|_| ExitCode::SUCCESS),
         Action::Test(options) => test::run(&options),
         Action::Graph(options) => graph::run(&options),
+        Action::Abi => abi_page::run(),
         Action::Demo(options) => demo::run(&options),
         Action::Bench(options) => bench::run(&options),
         Action::Check => check::run(),

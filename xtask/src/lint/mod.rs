@@ -4,6 +4,7 @@
 //! Owns the list of lints and the source files they read. Each lint is a pure function from sources to findings, so
 //! that its own test needs no tree.
 
+mod abi_page;
 mod budget;
 mod fence;
 mod header;
@@ -52,6 +53,7 @@ pub const LINTS: &[Lint] = &[
     Lint { name: "layering", find: layering::find },
     Lint { name: "todo", find: todo::find },
     Lint { name: "locality", find: locality::find },
+    Lint { name: "abi-page", find: abi_page::find },
 ];
 
 impl Lint {
