@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the virtual processor says of itself.
 //!
-//! A policy over the real processor's answers: [`masks`] lists each feature that passes, so what a future processor
+//! A policy over the real processor's answers: `masks` lists each feature that passes, so what a future processor
 //! brings stays hidden until somebody virtualises it; topology, frequency and hypervisor leaves are made up here. What
 //! does not fit the virtual machine is left out: virtualization, performance counters, MONITOR, MTRRs,
 //! mitigations by MSR, five-level paging, states that the core does not save. The real CPUID comes in as a

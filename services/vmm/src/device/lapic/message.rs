@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Interrupt messages, and whom they are for.
 //!
-//! Owns the form in which I/O APIC and local APICs talk to local APICs. Delivery itself is in [`super`].
+//! Owns the form in which I/O APIC and local APICs talk to local APICs. Delivery itself is in the parent module.
 
 /// What a message does at its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! A local APIC.
 //!
 //! Owns what one virtual CPU is still to be interrupted by ([`LocalApic::pending`], [`LocalApic::accept`]), its timer, and
-//! the registers behind both views, memory-mapped xAPIC and the MSRs of x2APIC ([`registers`]). Version 0x14: six
+//! the registers behind both views, memory-mapped xAPIC and the MSRs of x2APIC (`registers`). Version 0x14: six
 //! local vectors, no suppression of EOI broadcasts, no CMCI. Nothing is wired to LINT0, LINT1, thermal and performance entries; they
 //! only remember. Messages to other CPUs and to the I/O APIC go out as [`Action`]; [`super::board`] carries them.
 //! Follows SDM vol. 3A, 12.
