@@ -7,6 +7,7 @@
 
 use super::{BootError, Entry, MAX_MEMORY, archive, enter_64bit, identity_tables, number};
 use crate::memory::GuestMemory;
+use abi::guest::{RESET, RESET_PORT};
 use abi::vcpu::VcpuPage;
 use alloc::vec::Vec;
 
@@ -28,6 +29,11 @@ const LOW_MEMORY_END: u64 = 0x9_fc00;
 /// Firmware area, with the ACPI tables.
 const FIRMWARE_AREA: u64 = 0xe_0000;
 const HIGH_MEMORY: u64 = 0x10_0000;
+/// Where a processor begins after a reset, and where Linux jumps in real mode to have one: it finds no other way on a machine
+/// with reduced ACPI and without EFI. There: `mov al, 6; mov dx, 0xcf9; out dx, al; hlt; jmp $-1`.
+const RESET_VECTOR: u64 = 0xf_fff0;
+const RESET_CODE: [u8; 9] =
+    [0xb0, RESET, 0xba, RESET_PORT as u8, (RESET_PORT >> 8) as u8, 0xee, 0xf4, 0xeb, 0xfd];
 
 const OLDEST_PROTOCOL: u16 = 0x020c;
 const XLF_KERNEL_64: u16 = 1;
@@ -150,6 +156,7 @@ pub fn load(memory: &mut dyn GuestMemory, page: &mut VcpuPage, linux: &Linux) ->
     let payload_end = header.payload.saturating_add(header.payload_bytes as usize);
     let payload = linux.kernel.get(header.payload..payload_end);
     memory.write(start, payload.ok_or(BootError::Truncated("the kernel's 64-bit part"))?)?;
+    memory.write(RESET_VECTOR, &RESET_CODE)?;
     memory.write(COMMAND_LINE, linux.command_line.as_bytes())?;
     memory.write(BOOT_PARAMS, &boot_params(linux, &header, (initrd, initrd_bytes), size)?)?;
     for (i, descriptor) in (0..).zip(GDT_ENTRIES) {

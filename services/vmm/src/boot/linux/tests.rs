@@ -52,6 +52,12 @@ fn the_kernel_is_entered_at_its_preferred_address() {
 }
 
 #[test]
+fn a_jump_to_the_reset_vector_asks_for_a_reset() {
+    let (memory, _) = start(&image(), 64 * MIB, "").unwrap();
+    assert_eq!(&memory.0[0xf_fff0..0xf_fff6], &[0xb0, 6, 0xba, 0xf9, 0x0c, 0xee]);
+}
+
+#[test]
 fn the_zero_page_names_everything() {
     let (memory, _) = start(&image(), 64 * MIB, "console=ttyS0").unwrap();
     assert_eq!(word(&memory, BOOT_PARAMS + 0x202), u32::from_le_bytes(*b"HdrS"));
