@@ -22,7 +22,6 @@ mod memory;
 mod unmap;
 mod walk;
 
-pub mod checking;
 #[cfg(test)]
 mod tests;
 

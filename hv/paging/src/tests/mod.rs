@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tests of the engine on memory that records every write.
 
+mod checking;
 mod guest;
 mod history;
 mod host;

@@ -3,8 +3,8 @@
 
 use addr::{PageSize, PhysAddr, PhysRange};
 
+use super::checking::{Checker, Held};
 use super::{Memory, Numbers, ROOT, block, gpa, guest};
-use crate::checking::{Checker, Held};
 use crate::entry::{Entry, index_of, level_bits};
 use crate::{GuestTable, Scope, TableMemory};
 
