@@ -74,6 +74,9 @@ pub fn number_after(line: &str, word: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
+/// The promise to the other VM.
+pub const NO_BEAT_MISSED: &str = "the other VM missed no beat";
+
 /// Everything that was seen.
 pub struct Evidence {
     /// Name and version of the guest's kernel.
@@ -94,6 +97,8 @@ pub struct Evidence {
     pub other: Beat,
     /// The pause as the VMM measured it, in ticks of the TSC.
     pub pause_ticks: u64,
+    /// The TSC's ticks per millisecond.
+    pub tsc_khz: u64,
 }
 
 impl Evidence {
@@ -111,7 +116,7 @@ impl Evidence {
             (unchanged, "the boot id is unchanged"),
             (counter_ok, "the counter continues from the checkpoint's value"),
             (memory_ok, "memory and page cache are those of the checkpoint"),
-            (missed == 0, "the other VM missed no beat"),
+            (missed == 0, NO_BEAT_MISSED),
         ];
         let broken = promises.iter().filter(|(held, _)| !held).map(|(_, what)| (*what).to_owned()).collect();
         let values = json!({
@@ -126,6 +131,7 @@ impl Evidence {
             "counter_after_restore": self.next,
             "memory_ok": memory_ok,
             "pause_ticks": self.pause_ticks,
+            "pause_microseconds": self.pause_ticks * 1000 / self.tsc_khz.max(1),
             "call_microseconds": created.microseconds,
             "other_vm_beats": self.other.beat - self.before.beat.min(self.other.beat),
             "other_vm_missed_beats": missed,
@@ -157,6 +163,7 @@ mod tests {
             before: Beat::parse("beat 3 missed 0 max_gap_us 100001").expect("readable"),
             other: Beat::parse("beat 90 missed 0 max_gap_us 100020").expect("readable"),
             pause_ticks: 50_000,
+            tsc_khz: 2_600_000,
         }
     }
 

@@ -106,8 +106,18 @@ impl Live {
 
     /// Opens a new session, as after the operator service was started anew.
     pub fn reconnect(&mut self) -> Result<()> {
+        // The emulator's socket serves one peer at a time, and keeps the next one waiting.
+        let _ = self.operator.close();
         self.operator = self.line.connect(PATIENCE)?;
         Ok(())
+    }
+
+    /// Ticks of the TSC per millisecond.
+    pub fn tsc_khz(&mut self) -> Result<u64> {
+        match self.operator.ask_root(Request::Inventory)? {
+            Reply::Inventory(inventory) => Ok(inventory.tsc_khz),
+            other => bail!("root: {other:?}"),
+        }
     }
 
     /// The partition of this name, as the root service sees it.

@@ -5,6 +5,7 @@
 //! waited for with a time limit; the whole console is kept in a file. What the lines mean is the caller's affair.
 
 use crate::image::iso;
+use crate::process;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -71,7 +72,7 @@ impl Default for Machine {
 impl Machine {
     /// QEMU with all arguments but the first serial line.
     pub fn command(&self, iso: &Path) -> Command {
-        let mut command = Command::new("qemu-system-x86_64");
+        let mut command = emulator();
         command.args(["-machine", "q35", "-accel", "tcg"]);
         command.args(["-display", "none", "-nodefaults", "-no-reboot"]);
         command.args(["-smp", &self.cpus.to_string(), "-m", &format!("{}M", self.memory_mib)]);
@@ -136,6 +137,17 @@ impl Machine {
         });
         Ok(Running { child, lines, started: Instant::now(), log: log.to_owned() })
     }
+}
+
+/// QEMU, which ends when this program does, however that ends.
+fn emulator() -> Command {
+    const QEMU: &str = "qemu-system-x86_64";
+    if process::find("setpriv").is_none() {
+        return Command::new(QEMU);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", QEMU]);
+    command
 }
 
 /// Copies the console to the log, byte by byte, and to the channel, line by line.

@@ -67,12 +67,15 @@ impl Scene<'_> {
         if created.what != "created" {
             bail!("the guest says: {}", created.line);
         }
-        let pause_ticks = self.last_pause()?;
+        let (pause_ticks, tsc_khz) = (self.last_pause()?, self.live.tsc_khz()?);
         self.tell(&format!(
             "The call returned: created, checkpoint {}, counter {}.",
             created.id, created.counter
         ));
-        self.tell(&format!("The computer stood still for {pause_ticks} ticks of its clock; its memory is copied behind its back."));
+        self.tell(&format!(
+            "The computer stood still for {:.1} ms of emulated time; its memory is copied behind its back.",
+            pause_ticks as f64 / tsc_khz.max(1) as f64
+        ));
         let later = created.counter + COUNTS_BETWEEN;
         self.wait(&format!("checkpointer: counter {later}"))?;
         self.tell(&format!("The program went on; its counter is at {later}."));
@@ -89,7 +92,8 @@ impl Scene<'_> {
         self.tell(&format!("The program goes on from there; its counter is at {next}."));
         let other = self.live.beat_after(before.beat)?;
         self.tell(&format!("VM `{HEARTBEAT}`: beat {}, missed {}.", other.beat, other.missed));
-        Ok(Evidence { release, boot_id, created, restored, later, next, before, other, pause_ticks }.report())
+        Ok(Evidence { release, boot_id, created, restored, later, next, before, other, pause_ticks, tsc_khz }
+            .report())
     }
 
     fn wait(&mut self, pattern: &str) -> Result<String> {

@@ -56,10 +56,10 @@ fn anew(live: &mut Live, name: &str) -> Result<()> {
         Err(_) if name == "operator" => {}
         Err(error) => return Err(error),
     }
+    if name == "operator" {
+        live.reconnect()?;
+    }
     live.wait(&format!("{name} runs again"), |live| {
-        if name == "operator" {
-            live.reconnect()?;
-        }
         let process = live.process(name)?;
         let again = process.restarts > before && process.state == ProcessState::Running;
         Ok(again.then_some(()))
