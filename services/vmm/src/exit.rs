@@ -246,10 +246,10 @@ fn memory(site: &mut Site, address: u64, kind: u64) -> Answer {
     if delivering || kind & (access::FETCH | access::TABLE) != 0 {
         return Ok(Outcome::Crash(Crash::Outside(address)));
     }
-    if !is_64bit(site.vcpu.page()) {
-        if let Err(error) = site.vcpu.export(group::SYSTEM) {
-            return Ok(Outcome::Crash(Crash::Refused(error)));
-        }
+    if !is_64bit(site.vcpu.page())
+        && let Err(error) = site.vcpu.export(group::SYSTEM)
+    {
+        return Ok(Outcome::Crash(Crash::Refused(error)));
     }
     let now = site.now();
     let mut bus = BoardBus { board: site.board, cpu: site.cpu, now };

@@ -77,7 +77,7 @@ pub fn load(board: &mut Board, machine: &state::Machine) {
     }
     let wall = board.clock.wall(machine.rtc.tsc) / NANOSECONDS;
     board.rtc.offset = machine.rtc.seconds.wrapping_sub(wall) as i64;
-    board.power = Power { sleep_control: machine.power.control, ..Power::default() };
+    board.power = Power { sleep_control: machine.power.control };
 }
 
 fn save_apic(from: &lapic::Registers) -> state::LocalApic {

@@ -13,7 +13,8 @@ use api::vmm::{Reply, Request};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-type Script = VecDeque<Box<dyn Fn(&mut VcpuPage)>>;
+type Step = Box<dyn Fn(&mut VcpuPage)>;
+type Script = VecDeque<Step>;
 
 /// A vCPU whose core is a second page.
 struct Fake {
@@ -133,7 +134,7 @@ fn image(code: &[u8]) -> &'static [u8] {
 type TestMachine = Machine<PlainMemory, Fake, World>;
 
 /// A started machine that executes `code`, exit by exit.
-fn machine(code: &[u8], script: Vec<Box<dyn Fn(&mut VcpuPage)>>) -> TestMachine {
+fn machine(code: &[u8], script: Vec<Step>) -> TestMachine {
     let config = Config {
         name: "test".into(),
         kind: VmKind::Unikernel,
@@ -164,7 +165,7 @@ fn exit(page: &mut VcpuPage, exit: Exit, info: [u64; 4]) {
     page.info = info;
 }
 
-fn output(byte: u8) -> Box<dyn Fn(&mut VcpuPage)> {
+fn output(byte: u8) -> Step {
     Box::new(move |page| {
         page.gpr[gpr::RAX] = byte.into();
         let next = page.rip + 1;
@@ -172,7 +173,7 @@ fn output(byte: u8) -> Box<dyn Fn(&mut VcpuPage)> {
     })
 }
 
-fn hypercall(function: u64, half: u64, argument: u64) -> Box<dyn Fn(&mut VcpuPage)> {
+fn hypercall(function: u64, half: u64, argument: u64) -> Step {
     Box::new(move |page| {
         page.rip = CODE;
         page.gpr[gpr::RAX] = MAGIC | function;
@@ -279,7 +280,7 @@ fn an_event_cut_short_comes_before_an_interrupt() {
 
 #[test]
 fn a_halt_waits_for_the_timer_and_one_without_interrupts_ends_the_vm() {
-    let halt = |flags| -> Box<dyn Fn(&mut VcpuPage)> {
+    let halt = |flags| -> Step {
         Box::new(move |page| {
             page.rip = CODE;
             page.rflags = flags;

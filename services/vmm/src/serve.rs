@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The loop between guest and callers.
+//!
+//! Owns the order of things in the one thread: the guest runs until somebody rings or a timer is due, then callers are
+//! served. They ring the doorbell, which ends a run or a wait, and then ask at the endpoint.
+
+use crate::host::{self, Cpu, GuestWindow, World};
+use abi::syscall::POLL;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use api::environment::VmConfig;
+use api::vmm::{Reply, Request, State, Status, Vmm};
+use rt::Environment;
+use rt::ipc::{Event, Server};
+use vmm::machine::{Config, Machine, Next};
+
+/// How long a caller that has rung may take to ask.
+const PATIENCE_MS: u64 = 2;
+/// How long after a ring it is looked for callers at every exit.
+const RUNG_MS: u64 = 50;
+
+type OwnMachine = Machine<GuestWindow, Cpu, World>;
+
+/// The service.
+pub fn main(environment: &'static Environment) {
+    let Some(mut server) = Server::<Vmm>::from_environment(environment) else {
+        panic!("the manifest gives no endpoint to serve at")
+    };
+    let Some(vm) = environment.vm.as_ref() else { panic!("the manifest gives no VM") };
+    if !environment.no_virtualization.is_empty() {
+        rt::log::say(format_args!("no VM: {}", environment.no_virtualization));
+        serve_without_machine(&mut server, vm, &environment.no_virtualization);
+    }
+    let Some(mut machine) = build(environment, vm) else { panic!("something of the VM is missing") };
+    machine.start();
+    run(&mut machine, &mut server)
+}
+
+/// The machine that the environment describes.
+fn build(environment: &'static Environment, vm: &'static VmConfig) -> Option<OwnMachine> {
+    let memory = GuestWindow::take(environment, vm)?;
+    let cpus: Option<Vec<Cpu>> = (0..vm.vcpus).map(|number| Cpu::take(environment, number)).collect();
+    let config = Config {
+        name: vm.name.clone(),
+        kind: vm.kind,
+        vcpus: vm.vcpus,
+        tsc_khz: environment.tsc_khz,
+        command_line: vm.command_line.clone(),
+        kernel: rt::window::kernel(),
+        initrd: rt::window::initrd(),
+        token: vm.token,
+        quota: vm.quota,
+    };
+    // Memory comes cleared from the core; after a restart of this service it holds what the last guest left.
+    let is_clean = environment.restarts == 0;
+    Some(Machine::new(config, host::cpuid, (memory, is_clean), cpus?, World::new()))
+}
+
+/// Lets the guest run and serves callers, for ever.
+fn run(machine: &mut OwnMachine, server: &mut Server<Vmm>) -> ! {
+    let mut rung_until = 0;
+    loop {
+        match machine.step() {
+            Next::Step => {
+                // Two who rang at once were one signal: the second one may ask a little later.
+                if rung_until != 0 {
+                    serve_all(machine, server, POLL);
+                    if rt::time::now() > rung_until {
+                        rung_until = 0;
+                    }
+                }
+            }
+            Next::Serve => {
+                rung_until = rt::time::after_ms(RUNG_MS);
+                serve_all(machine, server, rt::time::after_ms(PATIENCE_MS));
+            }
+            Next::Wait(deadline) => {
+                let event = server.receive(deadline);
+                if serve(machine, server, event) {
+                    serve_all(machine, server, rt::time::after_ms(PATIENCE_MS));
+                }
+            }
+        }
+    }
+}
+
+/// Serves callers until none is there any more. One who has just rung gets until `deadline` to ask.
+fn serve_all(machine: &mut OwnMachine, server: &mut Server<Vmm>, deadline: u64) {
+    let mut deadline = deadline;
+    loop {
+        match server.receive(deadline) {
+            Event::TimedOut => return,
+            Event::Notification(_) => {}
+            event => {
+                serve(machine, server, event);
+                deadline = POLL;
+            }
+        }
+    }
+}
+
+/// Serves one event; whether somebody has rung who may ask next.
+fn serve(machine: &mut OwnMachine, server: &mut Server<Vmm>, event: Event<Request>) -> bool {
+    match event {
+        Event::Request(badge, request) => {
+            let reply = machine.request(request, badge & api::CONTROL != 0);
+            server.reply(&reply);
+            false
+        }
+        Event::Notification(_) => true,
+        Event::Fault(_) => {
+            server.answer_fault(false);
+            false
+        }
+        Event::TimedOut => false,
+        Event::Failed(error) => panic!("cannot receive: {error:?}"),
+    }
+}
+
+/// Where VMs cannot run, callers are told so.
+fn serve_without_machine(server: &mut Server<Vmm>, vm: &VmConfig, why: &str) -> ! {
+    loop {
+        if let Event::Request(_, request) = server.receive(u64::MAX) {
+            let reply = match request {
+                Request::Status => Reply::Status(Status {
+                    state: State::Failed(why.to_string()),
+                    memory_bytes: vm.memory_bytes,
+                    vcpus: vm.vcpus,
+                    exits: 0,
+                    uptime_ms: 0,
+                    quota_left: 0,
+                    console_end: 0,
+                    last_pause_ticks: 0,
+                }),
+                _ => Reply::Refused(why.to_string()),
+            };
+            server.reply(&reply);
+        }
+    }
+}
