@@ -14,6 +14,7 @@ mod check;
 mod cpio;
 mod demo;
 mod evidence;
+mod example;
 mod graph;
 mod image;
 mod lint;

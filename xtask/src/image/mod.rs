@@ -7,7 +7,7 @@
 pub mod iso;
 mod linux;
 pub mod manifest;
-mod stage;
+pub mod stage;
 
 use crate::bare::{self, Route};
 use crate::cpio::Archive;
@@ -81,7 +81,7 @@ fn compile(packages: &[&Package]) -> Result<()> {
 }
 
 /// Where cargo leaves a bare-metal program.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     paths::target().join(bare::TARGET).join("release").join(name)
 }
 
@@ -108,7 +108,7 @@ fn put_programs(stage: &stage::Stage, packages: &[&Package], scope: Scope) -> Re
 }
 
 /// The program without debugging information, which stays in cargo's copy.
-fn stripped(from: &Path) -> Result<Vec<u8>> {
+pub fn stripped(from: &Path) -> Result<Vec<u8>> {
     let name = from.file_name().context("a program has a name")?;
     let folder = paths::in_target("image/stripped");
     std::fs::create_dir_all(&folder)?;

@@ -2,6 +2,7 @@
 //! Boot tests with a plan of their own: they boot the default system and talk to it by the operator's line.
 
 mod checkpoints;
+mod example;
 mod line;
 mod restart;
 
@@ -25,6 +26,7 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("operator-line-flood", line::flood),
     ("checkpoints-in-any-order", checkpoints::in_any_order),
     ("checkpoints-quota", checkpoints::quota),
+    ("write-a-service", example::boots),
     ("vm-pause-stop-start", checkpoints::pause_stop_start),
 ];
 
