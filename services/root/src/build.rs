@@ -83,6 +83,7 @@ fn build(system: &mut System, index: usize) -> Result<()> {
     debug_assert!(u64::from(environment.cpu) < boot.cpu_count);
     configure(&made, partition, image.entry, cpu).map_err(core("configure the thread"))?;
     partition.thread = Some(made.thread);
+    partition.node = Some(made.node);
     made.thread.start().map_err(core("start the thread"))
 }
 

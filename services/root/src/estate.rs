@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What root has to give: untyped memory and slots.
 //!
-//! Memory is taken from the piece that is left with the least, and pieces that partitions have had stay
-//! theirs; nothing comes back here.
+//! Memory is taken from the piece that is left with the least, and what partitions have had stays theirs.
 
 use alloc::vec::Vec;
 
-use abi::boot::{BootInfo, ROOT_CNODE_RADIX, slot};
+use abi::boot::{BootInfo, ROOT_CNODE_RADIX, UntypedInfo, slot};
 use abi::object::ObjectType;
 use abi::rights::Rights;
 use abi::{CPtr, PAGE_SIZE};
@@ -48,15 +47,12 @@ impl Estate {
     /// What the core left.
     pub fn new(boot: &BootInfo) -> Result<Self> {
         let count = usize::try_from(boot.untyped_count).unwrap_or(0).min(boot.untyped.len());
-        let mut pieces = Vec::new();
-        for info in &boot.untyped[..count] {
-            let cap: Cap<Untyped> = Cap::new(info.slot);
-            let state = cap.describe().map_err(core("describe untyped memory"))?;
-            let size = 1 << state.size_bits;
-            pieces.push(Piece { cap, size, used: size - state.free.min(size) });
-        }
+        let piece =
+            |info: &UntypedInfo| Piece { cap: Cap::new(info.slot), size: 1 << info.size_bits, used: 0 };
+        let pieces = boot.untyped[..count].iter().map(piece).collect();
         let slots = Slots::new(boot.first_free_slot, 1 << ROOT_CNODE_RADIX);
         let mut estate = Self { node: Cap::new(slot::CNODE), slots, pieces, own: Cap::new(0) };
+        estate.read_books()?;
         estate.own = estate.untyped(OWN_BITS)?;
         Ok(estate)
     }
@@ -108,9 +104,21 @@ impl Estate {
         self.large(ObjectType::Untyped, bits).map(Cap::new)
     }
 
-    /// Takes `bytes` of frames, largest first, that lie one after the other from `address` on.
+    /// Takes `bytes` of frames, largest first, that lie one after the other from `address` on. If there is not enough,
+    /// nothing is taken.
     pub fn frames(&mut self, bytes: u64, address: u64) -> Result<Vec<(Cap<Frame>, Block)>> {
         let mut frames = Vec::new();
+        let taken = self.take_frames(bytes, address, &mut frames);
+        if taken.is_err() {
+            for (frame, _) in frames.drain(..) {
+                self.discard(frame.cptr());
+            }
+            self.read_books()?;
+        }
+        taken.map(|()| frames)
+    }
+
+    fn take_frames(&mut self, bytes: u64, address: u64, frames: &mut Vec<(Cap<Frame>, Block)>) -> Result<()> {
         let mut left = bytes;
         let mut bits = 30;
         while left >= PAGE_SIZE {
@@ -123,7 +131,16 @@ impl Estate {
                 bits -= 1;
             }
         }
-        Ok(frames)
+        Ok(())
+    }
+
+    /// Reads from the core how much is used: memory whose objects are gone is free again.
+    fn read_books(&mut self) -> Result<()> {
+        for piece in &mut self.pieces {
+            let state = piece.cap.describe().map_err(core("describe untyped memory"))?;
+            piece.used = piece.size - state.free.min(piece.size);
+        }
+        Ok(())
     }
 
     /// The piece that has the least left after giving `size` bytes.

@@ -17,7 +17,7 @@ use rt::{Cap, layout};
 
 use crate::build::{Made, Windows};
 use crate::failure::{Result, core};
-use crate::partition::{Partition, badge};
+use crate::partition::{Callee, Partition, badge};
 use crate::system::System;
 
 /// A CSpace being filled.
@@ -36,6 +36,15 @@ impl Gifts {
         Ok(slot)
     }
 
+    /// Derives a capability to call `other`; where that one stays down, its slot is left free for later.
+    fn give_endpoint(&mut self, other: &Partition, badge: Badge) -> Result<CPtr> {
+        if other.endpoint.cptr() != 0 {
+            return self.give(other.endpoint.cptr(), Rights::WRITE, badge);
+        }
+        self.next += 1;
+        Ok(self.next - 1)
+    }
+
     fn name(&mut self, name: impl Into<String>, source: CPtr, rights: Rights, badge: u64) -> Result<()> {
         let slot = self.give(source, rights, badge)?;
         self.names.insert(name.into(), slot);
@@ -47,7 +56,8 @@ impl Gifts {
 pub fn all(system: &mut System, index: usize, made: &Made, windows: &Windows) -> Result<Environment> {
     let mut gifts = Gifts { node: made.node, next: 1, names: BTreeMap::new() };
     own(&mut gifts, &system.partitions[index], made)?;
-    callees(&mut gifts, system, index)?;
+    let callees = callees(&mut gifts, system, index)?;
+    system.partitions[index].callees = callees;
     ports(&mut gifts, system, index)?;
     let partition = &system.partitions[index];
     let mut store = Vec::new();
@@ -61,7 +71,7 @@ pub fn all(system: &mut System, index: usize, made: &Made, windows: &Windows) ->
     Ok(Environment {
         name: partition.spec.name.clone(),
         tsc_khz: system.boot.tsc_khz,
-        cpu: partition.spec.cpu % cpus,
+        cpu: system.cpu_of(partition),
         cpu_count: cpus,
         heap_bytes: partition.spec.heap_bytes,
         restarts: partition.restarts,
@@ -106,7 +116,8 @@ fn own(gifts: &mut Gifts, partition: &Partition, made: &Made) -> Result<()> {
 }
 
 /// Whom it may call. A partition that could not be made (a VM where there is no virtualization) is nobody to call.
-fn callees(gifts: &mut Gifts, system: &System, index: usize) -> Result<()> {
+fn callees(gifts: &mut Gifts, system: &System, index: usize) -> Result<Vec<Callee>> {
+    let mut callees = Vec::new();
     let spec = &system.partitions[index].spec;
     let calls = spec.calls.iter().map(|name| (name, 0));
     for (name, control) in calls.chain(spec.controls.iter().map(|name| (name, CONTROL))) {
@@ -120,10 +131,26 @@ fn callees(gifts: &mut Gifts, system: &System, index: usize) -> Result<()> {
             if other.spec.vm.is_some() && other.guest.is_none() {
                 continue;
             }
-            gifts.name(name, other.endpoint.cptr(), Rights::WRITE, badge)?;
+            let slot = gifts.give_endpoint(other, badge)?;
+            gifts.names.insert(name.clone(), slot);
+            callees.push(Callee { name: name.clone(), slot, badge });
             if other.spec.vm.is_some() {
                 gifts.name(format!("{name}.doorbell"), other.doorbell.cptr(), Rights::WRITE, DOORBELL)?;
             }
+        }
+    }
+    Ok(callees)
+}
+
+/// Gives the capabilities to the endpoint of the partition at place `index`, which was made anew, to those who had
+/// them before.
+pub fn again(system: &System, index: usize) -> Result<()> {
+    let callee = &system.partitions[index];
+    for caller in &system.partitions {
+        let Some(node) = caller.node else { continue };
+        for had in caller.callees.iter().filter(|had| had.name == callee.spec.name) {
+            let given = node.mint(callee.endpoint.cptr(), had.slot, Rights::WRITE, had.badge);
+            given.map_err(core("give a capability again"))?;
         }
     }
     Ok(())

@@ -13,7 +13,7 @@ use api::manifest;
 use api::root::ProcessState;
 use root::block::Block;
 use rt::Cap;
-use rt::cap::{Endpoint, Frame, Interrupt, Notification, Thread, Untyped};
+use rt::cap::{CNode, Endpoint, Frame, Interrupt, Notification, Thread, Untyped};
 use rt::layout;
 
 use crate::estate::Estate;
@@ -24,6 +24,11 @@ use crate::guest::GuestMemory;
 const MAX_RESTARTS: usize = 5;
 /// See [`MAX_RESTARTS`].
 const RESTART_WINDOW_MS: u64 = 60_000;
+
+/// Stores come in multiples of this.
+const STORE_UNIT: u64 = 2 << 20;
+/// Image, tables and objects of a partition, generously.
+const OVERHEAD: u64 = 2 << 20;
 
 /// A service, or a VM with its VMM.
 pub struct Partition {
@@ -36,6 +41,12 @@ pub struct Partition {
     recent: VecDeque<u64>,
     /// Where it is called. Root's, so that callers keep it over a restart; as is the doorbell.
     pub endpoint: Cap<Endpoint>,
+    /// Memory of the endpoint, which dies only when the partition stays down.
+    endpoint_memory: Cap<Untyped>,
+    /// Its CNode, while there is one.
+    pub node: Option<Cap<CNode>>,
+    /// Its capabilities to the endpoints of others.
+    pub callees: Vec<Callee>,
     /// Its doorbell.
     pub doorbell: Cap<Notification>,
     /// Root's endpoint, by which its faults arrive.
@@ -54,6 +65,17 @@ pub struct Partition {
     pub thread: Option<Cap<Thread>>,
 }
 
+/// A capability that a partition has to the endpoint of another.
+#[derive(Clone, Debug)]
+pub struct Callee {
+    /// Name of the other.
+    pub name: String,
+    /// Slot in the partition's CSpace.
+    pub slot: CPtr,
+    /// Its badge.
+    pub badge: Badge,
+}
+
 /// Badge of the partition at this place of the manifest.
 pub const fn badge(index: usize) -> Badge {
     index as Badge + 1
@@ -67,7 +89,8 @@ impl Partition {
         index: usize,
         root: Cap<Endpoint>,
     ) -> Result<Self> {
-        let endpoint = Cap::new(estate.make_own(ObjectType::Endpoint, abi::PAGE_BITS)?);
+        let endpoint_memory = Cap::new(estate.make_own(ObjectType::Untyped, abi::PAGE_BITS)?);
+        let endpoint = Cap::new(estate.make(endpoint_memory, ObjectType::Endpoint, abi::PAGE_BITS)?);
         let doorbell = Cap::new(estate.make_own(ObjectType::Notification, abi::PAGE_BITS)?);
         let rights = Rights::WRITE.or(Rights::GRANT);
         let faults = Cap::new(estate.derive(root.cptr(), rights, badge(index))?);
@@ -77,6 +100,9 @@ impl Partition {
             restarts: 0,
             recent: VecDeque::new(),
             endpoint,
+            endpoint_memory,
+            node: None,
+            callees: Vec::new(),
             doorbell,
             faults,
             interrupts: Vec::new(),
@@ -88,10 +114,16 @@ impl Partition {
         })
     }
 
-    /// Takes its page store: as much as there is of what the manifest wants.
-    pub fn take_store(&mut self, estate: &mut Estate) -> Result<()> {
-        self.store = estate.frames(self.spec.store_bytes, layout::STORE)?;
-        Ok(())
+    /// Takes its page store: what the manifest wants, or `most` if that is less.
+    pub fn take_store(&mut self, estate: &mut Estate, most: u64) -> Result<u64> {
+        let bytes = self.spec.store_bytes.min(most) & !(STORE_UNIT - 1);
+        self.store = estate.frames(bytes, layout::STORE)?;
+        Ok(bytes)
+    }
+
+    /// About how much memory it needs besides guest memory and store.
+    pub fn needs(&self) -> u64 {
+        self.spec.heap_bytes + self.spec.stack_bytes + OVERHEAD
     }
 
     /// Bytes set aside for it.
@@ -107,6 +139,8 @@ impl Partition {
         if let Some(thread) = self.thread.take() {
             let _ = thread.suspend();
         }
+        self.node = None;
+        self.callees.clear();
         for (piece, _) in &self.pieces {
             estate.node.revoke(piece.cptr()).map_err(core("take back memory"))?;
         }
@@ -114,6 +148,24 @@ impl Partition {
             estate.discard(slot);
         }
         Ok(())
+    }
+
+    /// It stays down: whoever calls it, or waits for it already, shall hear so rather than wait.
+    pub fn close(&mut self, estate: &mut Estate) -> Result<()> {
+        estate.node.revoke(self.endpoint_memory.cptr()).map_err(core("close the endpoint"))?;
+        estate.discard(self.endpoint.cptr());
+        self.endpoint = Cap::new(0);
+        Ok(())
+    }
+
+    /// Makes its endpoint again, if it was closed; says whether it was.
+    pub fn open(&mut self, estate: &mut Estate) -> Result<bool> {
+        let closed = self.endpoint.cptr() == 0;
+        if closed {
+            let endpoint = estate.make(self.endpoint_memory, ObjectType::Endpoint, abi::PAGE_BITS)?;
+            self.endpoint = Cap::new(endpoint);
+        }
+        Ok(closed)
     }
 
     /// Whether it may be started anew now; counts it if so.

@@ -11,7 +11,7 @@ use api::{Badge, CONTROL};
 use rt::cap::{Machine, PortRange};
 use rt::{Cap, scratch};
 
-use crate::failure::Failure;
+use crate::partition::Partition;
 use crate::system::{self, System};
 use crate::{modules, serve};
 
@@ -22,7 +22,7 @@ const POWER_OFF: (u16, u16) = (0x604, 0x2000);
 pub fn answer(system: &mut System, badge: Badge, request: Request) -> Reply {
     let controls = badge & CONTROL != 0;
     match request {
-        Request::Ps(from) => Reply::Ps(part(system.partitions.iter(), from).map(process).collect()),
+        Request::Ps(from) => Reply::Ps(processes(system, from)),
         Request::Inventory => Reply::Inventory(inventory(system)),
         Request::Regions(from) => Reply::Regions(regions(system, from)),
         Request::Faults(from) => Reply::Faults(part(system.faults.iter(), from).cloned().collect()),
@@ -62,21 +62,20 @@ fn restart(system: &mut System, index: usize) -> Reply {
 }
 
 fn kill(system: &mut System, index: usize) -> Reply {
-    let System { estate, partitions, journal, .. } = system;
-    let partition = &mut partitions[index];
-    if let Err(Failure(reason)) = partition.tear_down(estate) {
-        return Reply::Refused(reason);
-    }
-    partition.state = ProcessState::Killed;
-    journal.say(format_args!("root: {} killed", partition.spec.name));
+    serve::end(system, index, ProcessState::Killed);
+    system.journal.say(format_args!("root: {} killed", system.partitions[index].spec.name));
     Reply::Done
 }
 
-fn process(partition: &crate::partition::Partition) -> Process {
+fn processes(system: &System, from: u32) -> Vec<Process> {
+    part(system.partitions.iter(), from).map(|partition| process(system, partition)).collect()
+}
+
+fn process(system: &System, partition: &Partition) -> Process {
     Process {
         name: partition.spec.name.clone(),
         state: partition.state.clone(),
-        cpu: partition.spec.cpu,
+        cpu: system.cpu_of(partition),
         priority: partition.spec.priority,
         memory_bytes: partition.memory_bytes(),
         restarts: partition.restarts,

@@ -15,8 +15,8 @@ use rt::cap::Thread;
 use rt::ipc::{Event, FaultReport, Server};
 
 use crate::failure::{Failure, Result};
-use crate::requests;
 use crate::system::{self, System};
+use crate::{grant, requests};
 
 /// Faults that are remembered.
 const MAX_FAULTS: usize = 64;
@@ -69,25 +69,32 @@ fn handle_fault(system: &mut System, report: FaultReport) {
         restart(system, index);
         return;
     }
-    partition.state = ProcessState::Faulted(text);
+    end(system, index, ProcessState::Faulted(text));
+    system.journal.say(format_args!("root: {name} stays down"));
+}
+
+/// Takes everything back from a partition, and lets its callers know that it stays down.
+pub fn end(system: &mut System, index: usize, state: ProcessState) {
     let System { estate, partitions, journal, .. } = system;
-    if let Err(Failure(reason)) = partitions[index].tear_down(estate) {
-        journal.say(format_args!("root: {name}: {reason}"));
+    let partition = &mut partitions[index];
+    partition.state = state;
+    let ended = partition.tear_down(estate).and_then(|()| partition.close(estate));
+    if let Err(Failure(reason)) = ended {
+        journal.say(format_args!("root: {}: {reason}", partition.spec.name));
     }
-    journal.say(format_args!("root: {name} stays down"));
 }
 
 /// Takes everything back from a partition and builds it anew.
 pub fn restart(system: &mut System, index: usize) {
-    let System { estate, partitions, journal, .. } = system;
+    let System { estate, partitions, .. } = system;
     let partition = &mut partitions[index];
-    if let Err(Failure(reason)) = partition.tear_down(estate) {
-        journal.say(format_args!("root: {}: {reason}", partition.spec.name));
-        partition.state = ProcessState::Faulted(reason);
-        return;
-    }
+    let opened = partition.tear_down(estate).and_then(|()| partition.open(estate));
     partition.restarts += 1;
-    system.start_one(index);
+    let opened = opened.and_then(|closed| if closed { grant::again(system, index) } else { Ok(()) });
+    match opened {
+        Ok(()) => system.start_one(index),
+        Err(Failure(reason)) => system.refuse(index, reason),
+    }
 }
 
 fn describe(report: FaultReport) -> String {

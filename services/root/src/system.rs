@@ -3,6 +3,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::boot::{BootInfo, Virtualization, slot};
@@ -76,6 +77,11 @@ impl System {
         (0..).zip(self.partitions.iter().filter(|partition| partition.spec.vm.is_some()))
     }
 
+    /// The CPU of a partition: the manifest's, modulo those there are.
+    pub fn cpu_of(&self, partition: &Partition) -> u32 {
+        partition.spec.cpu % u32::try_from(self.boot.cpu_count).unwrap_or(1).max(1)
+    }
+
     /// The badge of the partition with this name; 0 for none.
     pub fn badge_of(&self, name: &str) -> Badge {
         self.partitions.iter().position(|other| other.spec.name == name).map_or(0, partition::badge)
@@ -127,10 +133,7 @@ impl System {
                 self.journal.say(format_args!("root: {name} started"));
                 ProcessState::Running
             }
-            Err(Failure(reason)) => {
-                self.journal.say(format_args!("root: {name} refused: {reason}"));
-                ProcessState::Refused(reason)
-            }
+            Err(Failure(reason)) => return self.refuse(index, reason),
         };
     }
 
@@ -145,41 +148,55 @@ impl System {
         }
     }
 
-    /// Takes guest memory and stores, the largest first, before small pieces are cut off.
+    /// Takes guest memory, the largest first, before small pieces are cut off; then stores, of what the rest will not need.
     fn take_large_memory(&mut self) {
-        let mut order: Vec<(u64, usize)> = Vec::new();
-        for (index, partition) in self.partitions.iter().enumerate() {
-            let guest = partition.spec.vm.as_ref().map_or(0, |vm| vm.memory_bytes);
-            order.push((guest.max(partition.spec.store_bytes), index));
+        let guest_bytes = |partition: &Partition| partition.spec.vm.as_ref().map(|vm| vm.memory_bytes);
+        let partitions = self.partitions.iter().enumerate();
+        let mut vms: Vec<(u64, usize)> =
+            partitions.filter_map(|(index, partition)| Some((guest_bytes(partition)?, index))).collect();
+        vms.sort_by(|a, b| b.cmp(a));
+        for (bytes, index) in vms {
+            if let Err(Failure(reason)) = self.take_guest_memory(index, bytes) {
+                self.refuse(index, reason);
+            }
         }
-        order.sort_by(|a, b| b.cmp(a));
-        for (_, index) in order {
-            if let Err(Failure(reason)) = self.take_memory_of(index) {
-                let partition = &mut self.partitions[index];
-                self.journal.say(format_args!("root: {} refused: {reason}", partition.spec.name));
-                partition.state = ProcessState::Refused(reason);
+        // Twice, for what is lost to rounding.
+        let needed: u64 = 2 * self.partitions.iter().map(Partition::needs).sum::<u64>();
+        for index in 0..self.partitions.len() {
+            let most = self.estate.free_bytes().saturating_sub(needed);
+            let partition = &mut self.partitions[index];
+            let (name, wanted) = (partition.spec.name.clone(), partition.spec.store_bytes);
+            match partition.take_store(&mut self.estate, most) {
+                Ok(bytes) if bytes < wanted => {
+                    let (bytes, wanted) = (bytes >> 20, wanted >> 20);
+                    self.journal
+                        .say(format_args!("root: {name} has a store of {bytes} MiB instead of {wanted}"));
+                }
+                Ok(_) => {}
+                Err(Failure(reason)) => self.refuse(index, reason),
             }
         }
     }
 
-    fn take_memory_of(&mut self, index: usize) -> Result<()> {
-        let Self { estate, partitions, no_virtualization, .. } = self;
-        let partition = &mut partitions[index];
-        if let Some(vm) = &partition.spec.vm {
-            if !no_virtualization.is_empty() {
-                return Err(Failure::new(*no_virtualization));
-            }
-            partition.guest = Some(GuestMemory::new(estate, vm.memory_bytes)?);
+    fn take_guest_memory(&mut self, index: usize, bytes: u64) -> Result<()> {
+        if !self.no_virtualization.is_empty() {
+            return Err(Failure::new(self.no_virtualization));
         }
-        partition.take_store(estate)
+        self.partitions[index].guest = Some(GuestMemory::new(&mut self.estate, bytes)?);
+        Ok(())
+    }
+
+    /// Notes, and says, that a partition does not run.
+    pub fn refuse(&mut self, index: usize, reason: String) {
+        let partition = &mut self.partitions[index];
+        self.journal.say(format_args!("root: {} refused: {reason}", partition.spec.name));
+        partition.state = ProcessState::Refused(reason);
     }
 
     /// Whether nothing has gone wrong with it so far.
     fn wants_start(&self, index: usize) -> bool {
         let partition = &self.partitions[index];
-        let has_guest = partition.spec.vm.is_none() || partition.guest.is_some();
-        let stored: u64 = partition.store.iter().map(|(_, block)| block.size()).sum();
-        has_guest && stored == partition.spec.store_bytes
+        partition.spec.vm.is_none() || partition.guest.is_some()
     }
 
     fn bind_interrupts(&mut self, index: usize) {
