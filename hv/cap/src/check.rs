@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The invariants, as a program.
 //!
-//! Used by tests and by checking builds of the core; takes time in the number of slots, and no memory.
+//! For tests alone (feature `check`): no image contains it. Takes time in the number of slots, and no memory.
 
 use abi::object::ObjectType;
 use abi::{PAGE_BITS, PAGE_SIZE};

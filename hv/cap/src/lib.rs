@@ -5,7 +5,7 @@
 //! one, unmapping a frame, clearing memory and keeping other CPUs out are the caller's. It has no state; all of it
 //! is in the slots, reached through [`slot::Slots`].
 //!
-//! Invariants, which [`check::check`] verifies:
+//! Invariants, which `check` (a feature for tests) verifies:
 //!
 //! 1. An empty slot has no links; every link has its counterpart.
 //! 2. The capabilities form a forest: each is reached from a root exactly once.
@@ -19,12 +19,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "check"))]
 pub mod check;
 pub mod derive;
 pub mod retype;
 pub mod slot;
 pub mod tree;
 
+#[cfg(any(test, feature = "check"))]
 pub use check::{Violation, check};
 pub use derive::{Delete, Derive, Move};
 pub use retype::{Clearing, Make, Retype, Shape, Step, unused_bytes};
