@@ -86,11 +86,7 @@ impl Error {
             return Ok(());
         }
         let index = rax as usize - 1;
-        if index < Self::ALL.len() {
-            Err(Self::ALL[index])
-        } else {
-            Err(Error::InvalidSyscall)
-        }
+        if index < Self::ALL.len() { Err(Self::ALL[index]) } else { Err(Error::InvalidSyscall) }
     }
 }
 
