@@ -10,6 +10,7 @@ use crate::paths;
 use crate::qemu::{Event, Machine, Running};
 use anyhow::{Result, bail};
 use api::root::{Process, Reply, Request};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,8 @@ pub struct Live {
     pub line: Line,
     running: Running,
     verbose: bool,
+    /// Lines of the machine's console that nobody has waited for yet.
+    said: VecDeque<String>,
 }
 
 impl Live {
@@ -40,10 +43,11 @@ impl Live {
         machine.operator_socket = Some(line.socket.clone());
         let mut running = machine.start(iso, log)?;
         let deadline = Instant::now() + PATIENCE;
+        let mut said = VecDeque::new();
         loop {
-            watch(&mut running, verbose)?;
+            watch(&mut running, verbose, &mut said)?;
             if let Ok(operator) = line.connect(Duration::ZERO) {
-                return Ok(Live { operator, line, running, verbose });
+                return Ok(Live { operator, line, running, verbose, said });
             }
             if Instant::now() > deadline {
                 bail!("the operator service does not answer; see {}", paths::shown(running.log()));
@@ -54,7 +58,7 @@ impl Live {
 
     /// Takes note of what the machine's console says; an error if the machine is gone.
     pub fn watch(&mut self) -> Result<()> {
-        watch(&mut self.running, self.verbose)
+        watch(&mut self.running, self.verbose, &mut self.said)
     }
 
     /// Repeats `look` until it finds something.
@@ -70,6 +74,18 @@ impl Live {
             }
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Waits for a line of the machine's console that contains `pattern`; what was said before it is passed over.
+    pub fn wait_line(&mut self, pattern: &str) -> Result<String> {
+        self.wait(&format!("the machine says `{pattern}`"), |live| {
+            while let Some(line) = live.said.pop_front() {
+                if line.contains(pattern) {
+                    return Ok(Some(line));
+                }
+            }
+            Ok(None)
+        })
     }
 
     /// Waits for a line of a VM's console that contains `pattern`.
@@ -137,12 +153,16 @@ impl Live {
     }
 }
 
-fn watch(running: &mut Running, verbose: bool) -> Result<()> {
+fn watch(running: &mut Running, verbose: bool, said: &mut VecDeque<String>) -> Result<()> {
     loop {
         match running.next(Instant::now())? {
             Event::Line(line) if line.contains(CORE_PANIC) => bail!("the core stopped: {line}"),
-            Event::Line(line) if verbose => println!("           | {line}"),
-            Event::Line(_) => {}
+            Event::Line(line) => {
+                if verbose {
+                    println!("           | {line}");
+                }
+                said.push_back(line);
+            }
             Event::Ended(status) => {
                 bail!("the machine ended ({status}); see {}", paths::shown(running.log()))
             }

@@ -26,6 +26,8 @@ pub const UEFI_FIRMWARE: &str = "/usr/share/ovmf/OVMF.fd";
 pub enum System {
     /// `services/system.toml`.
     Default,
+    /// The system of this name in `tests/manifests`.
+    Named(&'static str),
     /// The test suite as the root service.
     Suite,
 }
@@ -102,8 +104,9 @@ impl Machine {
 
     fn smbios(&self) -> String {
         let family = match self.system {
-            System::Default => iso::SYSTEM,
-            System::Suite => iso::SUITE,
+            System::Default => iso::SYSTEM.to_owned(),
+            System::Named(name) => format!("{}-{name}", iso::SYSTEM),
+            System::Suite => iso::SUITE.to_owned(),
         };
         let options = self.options.replace(',', ",,");
         if options.is_empty() {

@@ -36,7 +36,7 @@ pub fn main(environment: &'static Environment) {
     let Some(server) = Server::from_environment(environment) else {
         panic!("the manifest gives no endpoint to serve at")
     };
-    Loop { server, service, core, held: BTreeMap::new() }.run()
+    Loop { server, service, core, held: BTreeMap::new(), begun: BTreeMap::new() }.run()
 }
 
 struct Loop {
@@ -45,6 +45,8 @@ struct Loop {
     core: Core,
     /// VMMs that wait for the end of a restore.
     held: BTreeMap<Badge, Held>,
+    /// TSC at which each checkpoint was begun that is not yet complete.
+    begun: BTreeMap<u64, u64>,
 }
 
 impl Loop {
@@ -61,6 +63,10 @@ impl Loop {
             while let Some((badge, reply)) = self.service.finished() {
                 self.release(badge, &reply);
             }
+            while let Some(id) = self.service.take_completed() {
+                let ticks = self.begun.remove(&id).map_or(0, |begun| time::now().wrapping_sub(begun));
+                log::info!("checkpoint {id} complete, {ticks} ticks after it was begun");
+            }
         }
     }
 
@@ -68,8 +74,15 @@ impl Loop {
         // Whoever waited under this badge does not any more, or the same one would not ask.
         self.release(badge, &Reply::Refused(Refusal::Busy));
         if !matches!(request, Request::Restore { .. }) {
-            let at_ms = time::now_ms();
+            let (at_ms, begun) = (time::now_ms(), time::now());
             if let Answer::Now(reply) = self.service.request(badge, request, at_ms, &mut self.core) {
+                if let Reply::Begun { id } = reply {
+                    // What came to nothing is forgotten with the oldest.
+                    if self.begun.len() >= 16 {
+                        self.begun.pop_first();
+                    }
+                    self.begun.insert(id, begun);
+                }
                 self.server.reply(&reply);
             }
             return;

@@ -43,6 +43,8 @@ pub struct Service {
     pub(crate) next_id: u64,
     /// VM whose job gets the next step.
     turn: usize,
+    /// Checkpoints that became complete and were not yet told of.
+    completed: Vec<u64>,
 }
 
 impl Service {
@@ -52,7 +54,13 @@ impl Service {
     pub fn new(vms: Vec<VmSetup>, slots: u32, first_id: u64) -> Self {
         let weights: Vec<u64> = vms.iter().map(|vm| vm.pages.saturating_mul(u64::from(vm.quota))).collect();
         let store = Store::new(slots, &weights);
-        Self { vms: vms.into_iter().map(Vm::new).collect(), store, next_id: first_id, turn: 0 }
+        Self {
+            vms: vms.into_iter().map(Vm::new).collect(),
+            store,
+            next_id: first_id,
+            turn: 0,
+            completed: Vec::new(),
+        }
     }
 
     /// Let every VM go on that waits for a service that is no more: nobody asks us until a checkpoint is begun.
@@ -84,6 +92,11 @@ impl Service {
     /// A restore that ended: the badge of who asked, and the answer.
     pub fn finished(&mut self) -> Option<(Badge, Reply)> {
         self.vms.iter_mut().find_map(|vm| vm.answer.take().map(|reply| (vm.setup.badge, reply)))
+    }
+
+    /// A checkpoint that became complete since the last call.
+    pub fn take_completed(&mut self) -> Option<u64> {
+        self.completed.pop()
     }
 
     /// Somebody wants to write a sealed page: settle it, then let it be written. False where the core will not have it.
@@ -139,6 +152,7 @@ impl Service {
         if let Job::Making(making) = core::mem::take(&mut vm.job) {
             match vm.checkpoints.get_mut(&making.id()) {
                 Some(record) => {
+                    self.completed.push(making.id());
                     record.new_pages = making.new_pages();
                     record.standing = Standing::Complete { tree: making.into_tree(), digest };
                 }

@@ -6,6 +6,7 @@
 //! `target/bench.json` and, with `--check`, held against `tests/budget.toml`.
 
 mod budget;
+mod checkpoint;
 mod runs;
 
 use crate::image::{self, Scope};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The boots that measure: each bench case of the test suite, and systems whose services print what they measured.
 
-use super::Values;
+use super::{Values, checkpoint};
 use crate::paths;
 use crate::process;
 use crate::qemu::{Event, Machine, PASSED, System};
@@ -14,16 +14,28 @@ use std::time::{Duration, Instant};
 pub struct Run {
     /// Its name.
     pub name: String,
-    machine: Machine,
-    /// The run ends when these were measured; when the machine ends where there are none.
-    until: Vec<&'static str>,
-    limit: Duration,
+    kind: Kind,
 }
+
+enum Kind {
+    /// A case of the suite, which prints values and ends.
+    Case(Box<Machine>),
+    /// A system with a VM of so many MiB.
+    Checkpoint(&'static str, u32),
+}
+
+/// Time limit of a case.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// All of them.
 pub fn all() -> Result<Vec<Run>> {
     let cases = suite::cases()?.into_iter().filter(suite::Case::is_bench);
-    Ok(cases.map(of_suite).collect())
+    let mut runs: Vec<Run> = cases.map(of_suite).collect();
+    let sizes = [("bench-64", 64), ("bench-256", 256), ("bench-1024", 1024)];
+    runs.extend(
+        sizes.map(|(name, mib)| Run { name: format!("checkpoint-{mib}"), kind: Kind::Checkpoint(name, mib) }),
+    );
+    Ok(runs)
 }
 
 fn of_suite(case: suite::Case) -> Run {
@@ -35,16 +47,23 @@ fn of_suite(case: suite::Case) -> Run {
         icount: true,
         ..Machine::default()
     };
-    Run { name: case.name, machine, until: Vec::new(), limit: Duration::from_secs(300) }
+    Run { name: case.name, kind: Kind::Case(Box::new(machine)) }
 }
 
 impl Run {
     /// Boots and collects.
     pub fn measure(&self, iso: &Path) -> Result<Values> {
         process::announce("bench", &self.name);
+        match &self.kind {
+            Kind::Case(machine) => self.case(machine, iso),
+            Kind::Checkpoint(name, mib) => checkpoint::measure(iso, name, *mib),
+        }
+    }
+
+    fn case(&self, machine: &Machine, iso: &Path) -> Result<Values> {
         let log = paths::in_target("bench").join(format!("{}.log", self.name));
-        let mut running = self.machine.start(iso, &log)?;
-        let deadline = Instant::now() + self.limit;
+        let mut running = machine.start(iso, &log)?;
+        let deadline = Instant::now() + LIMIT;
         let mut values = Values::new();
         loop {
             match running.next(deadline)? {
@@ -56,11 +75,8 @@ impl Run {
                     bail!("ended with {status} and {} value(s); see {}", values.len(), paths::shown(&log))
                 }
                 Event::TimedOut => {
-                    bail!("nothing more within {} s; see {}", self.limit.as_secs(), paths::shown(&log))
+                    bail!("nothing more within {} s; see {}", LIMIT.as_secs(), paths::shown(&log))
                 }
-            }
-            if !self.until.is_empty() && self.until.iter().all(|name| values.contains_key(*name)) {
-                return Ok(values);
             }
         }
     }
