@@ -36,8 +36,13 @@ fn main() -> ExitCode {
     show_refusals(token);
     let (sender, commands) = channel();
     std::thread::spawn(move || forward_commands(&sender));
-    Program { token, counter: 0, witness: Witness::new(WITNESS_BYTES), checkpoint_at: number("CHECKPOINT_AT") }
-        .run(&commands, Duration::from_millis(number("TICK_MS").unwrap_or(1000)));
+    Program {
+        token,
+        counter: 0,
+        witness: Witness::new(WITNESS_BYTES),
+        checkpoint_at: number("CHECKPOINT_AT"),
+    }
+    .run(&commands, Duration::from_millis(number("TICK_MS").unwrap_or(1000)));
     ExitCode::SUCCESS
 }
 
