@@ -18,6 +18,9 @@ const WAKE: u64 = 1;
 const CALL: u64 = 2;
 const NOTIFICATION: u64 = 3;
 
+/// Most items that one interrupt deals with.
+const ITEMS_AT_ONCE: usize = 64;
+
 /// Make a blocked thread of another CPU ready there.
 pub fn send_wake(thread: Ref<Thread>) {
     thread.state.set(ThreadState::Transit);
@@ -32,7 +35,7 @@ pub fn send_call(thread: Ref<Thread>, cpu: usize) {
 
 /// Let another CPU see to the thread of a notification.
 pub fn send_notification(notification: Ref<Notification>, cpu: usize) {
-    if !notification.in_inbox.swap(true, Ordering::AcqRel) {
+    if !notification.in_inbox.swap(true, Ordering::SeqCst) {
         send(cpu, notification.address() | NOTIFICATION, &notification.get().inbox_next);
     }
 }
@@ -101,11 +104,14 @@ fn needs_lock(item: u64) -> bool {
             .is_some_and(|caller| caller.grant.get() && Info(caller.info.get()).caps() > 0)
 }
 
-/// Deal with everything in this CPU's inbox. Called between operations: it may wait for the lock.
+/// Deal with what is in this CPU's inbox. Called between operations: it may wait for the lock. If other CPUs send as fast as this
+/// one reads, interrupts have their turn in between.
 pub fn drain() {
     let cpu = state::local();
-    loop {
-        collect(cpu);
+    for _ in 0..ITEMS_AT_ONCE {
+        if cpu.pending.get() == 0 {
+            collect(cpu);
+        }
         let first = cpu.pending.get();
         if first == 0 {
             return;
@@ -121,6 +127,7 @@ pub fn drain() {
             handle(item, &Hold::NONE);
         }
     }
+    lapic::send_ipi(cpu.apic_id.load(Ordering::Relaxed), vectors::IPI_WAKE);
 }
 
 /// Deal with another CPU's inbox, which is stopped (or with this one's), holding the world.
@@ -148,8 +155,9 @@ fn handle(item: u64, hold: &Hold) {
         }
         _ => {
             if let Some(notification) = Ref::<Notification>::from_address(item & !KIND) {
-                notification.in_inbox.store(false, Ordering::Release);
-                notify::look(notification);
+                // Before its home is read: who raises it after that sends it anew. Its waiter may be on another CPU by now.
+                notification.in_inbox.swap(false, Ordering::SeqCst);
+                notify::tell(notification, hold);
             }
         }
     }

@@ -29,22 +29,28 @@ pub fn signal(thread: Ref<Thread>) -> Outcome {
 pub fn raise(notification: Ref<Notification>, flags: u64) {
     // The waiter sets its home before it looks at the word (`wait`); both are sequentially consistent, so one of the two sees the
     // other.
-    notification.word.fetch_or(if flags == 0 { 1 } else { flags }, Ordering::SeqCst);
+    let before = notification.word.fetch_or(if flags == 0 { 1 } else { flags }, Ordering::SeqCst);
+    // Whoever set the first flag tells the waiter; until that is taken there is nothing to add, and no CPU to disturb.
+    if before == 0 {
+        tell(notification, &Hold::NONE);
+    }
+}
+
+/// Let the CPU of a notification's thread look at it.
+pub fn tell(notification: Ref<Notification>, hold: &Hold) {
     let home = notification.home.load(Ordering::SeqCst);
-    if home == state::here() {
+    if home == state::here() || hold.is_world() {
         look(notification);
     } else if home != 0 {
         inbox::send_notification(notification, home as usize - 1);
     }
 }
 
-/// If the thread of a notification of this CPU is blocked in a way that flags end, end it.
-pub fn look(notification: Ref<Notification>) {
+/// If the thread of a notification is blocked in a way that flags end, end it. On its CPU, or with the world held.
+fn look(notification: Ref<Notification>) {
     let Some(waiter) = notification.thread.get() else { return };
-    if waiter.cpu.get() + 1 != state::here() {
-        return;
-    }
     match waiter.state.get() {
+        ThreadState::Waiting if notification.bound.get() && waiter.waits_for.get().is_none() => {}
         ThreadState::Waiting if waiter.waits_for.get() == Some(notification) => {}
         ThreadState::Receiving if notification.bound.get() => {}
         _ => return,
@@ -57,6 +63,14 @@ pub fn look(notification: Ref<Notification>) {
     thread::detach(waiter);
     answer(waiter, flags, info);
     thread::make_ready(waiter);
+}
+
+/// The binding of a thread is about to be undone: if it waits for that very notification, nobody would wake it. With the world held.
+pub fn end_bound_wait(thread: Ref<Thread>, hold: &Hold) {
+    if thread.state.get() == ThreadState::Waiting && thread.waits_for.get().is_none() {
+        thread::detach(thread);
+        thread::fail(thread, Error::InvalidCapability, hold);
+    }
 }
 
 fn answer(thread: Ref<Thread>, flags: u64, info: Info) {
@@ -81,7 +95,7 @@ pub fn take_bound(thread: Ref<Thread>) -> bool {
 /// The system call `Wait`.
 pub fn wait(thread: Ref<Thread>, hold: &Hold) -> Outcome {
     let notification: Ref<Notification> = lookup::object(thread, thread.context.rdi.get(), Rights::READ)?;
-    let mine = notification.thread.get() == Some(thread) && notification.bound.get();
+    let mine = thread.bound.get() == Some(notification);
     if !mine {
         // Is another thread there? Its cells may be another CPU's, so nobody moves while we look.
         if notification.home.load(Ordering::SeqCst) != 0 {
@@ -109,7 +123,8 @@ pub fn wait(thread: Ref<Thread>, hold: &Hold) -> Outcome {
         return Err(Abort::Error(Error::TimedOut));
     }
     thread.state.set(ThreadState::Waiting);
-    thread.waits_for.set(Some(notification));
+    // The bound one is not noted here: the binding may be undone while the thread waits, and the notification die.
+    thread.waits_for.set((!mine).then_some(notification));
     time::set_deadline(thread, deadline);
     thread::block_current(state::local());
     Ok(())

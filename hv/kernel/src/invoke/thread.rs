@@ -4,7 +4,7 @@
 use super::Call;
 use crate::finalise::{self, EMBEDDED};
 use crate::hold::{Abort, Grip, Outcome};
-use crate::{lookup, state, thread};
+use crate::{lookup, notify, state, thread};
 use abi::PAGE_SIZE;
 use abi::error::Error;
 use abi::invocation::Invocation;
@@ -155,7 +155,10 @@ fn set_schedule(call: &Call, target: Ref<Thread>) -> Outcome {
     if queued {
         thread::make_ready(target);
     } else {
-        state::of(target.cpu.get() as usize).reschedule.set(true);
+        // If it is the one that runs, others may come first now, or take turns with it.
+        let cpu = state::of(target.cpu.get() as usize);
+        cpu.reschedule.set(true);
+        cpu.timer_stale.set(true);
     }
     call.answer(&[])
 }
@@ -163,6 +166,7 @@ fn set_schedule(call: &Call, target: Ref<Thread>) -> Outcome {
 fn bind(call: &Call, target: Ref<Thread>) -> Outcome {
     let slot = target.slots.at(ThreadSlot::Notification as usize);
     if call.words[0] == 0 {
+        notify::end_bound_wait(target, call.hold);
         finalise::delete(slot, call.hold)?;
         return call.answer(&[]);
     }
@@ -173,13 +177,17 @@ fn bind(call: &Call, target: Ref<Thread>) -> Outcome {
     if notification.thread.get().is_some() {
         return Err(Abort::Error(Error::Busy));
     }
+    notify::end_bound_wait(target, call.hold);
     finalise::delete(slot, call.hold)?;
     embed(source, slot)?;
     target.bound.set(Some(notification));
     notification.bound.set(true);
     notification.thread.set(Some(target));
     notification.home.store(target.cpu.get() + 1, Ordering::SeqCst);
-    call.answer(&[])
+    call.answer(&[])?;
+    // What was signalled before counts.
+    notify::tell(notification, call.hold);
+    Ok(())
 }
 
 fn set_cpu(call: &Call, target: Ref<Thread>) -> Outcome {
