@@ -177,12 +177,14 @@ pub fn reply(thread: Ref<Thread>, hold: &Hold) -> Outcome {
 pub fn reply_receive(thread: Ref<Thread>, hold: &Hold) -> Outcome {
     let reply: Ref<Reply> = lookup::object(thread, thread.context.r12.get(), Rights::WRITE)?;
     let endpoint = lookup::object(thread, thread.context.rdi.get(), Rights::READ)?;
-    ready_to_receive(endpoint, hold)?;
     // Does another thread receive with it?
+    at_home(reply, hold)?;
     if reply.receiver.get().is_some() {
         return Err(Abort::Error(Error::Busy));
     }
+    ready_to_receive(endpoint, hold)?;
     let woken = answer(thread, reply, hold)?;
+    reply.home.store(state::here(), Ordering::Relaxed);
     let result = receive_on(thread, endpoint, Some(reply), hold);
     if let Some(caller) = woken {
         thread::hand_over(state::local(), caller);
@@ -197,26 +199,33 @@ pub fn receive(thread: Ref<Thread>, hold: &Hold) -> Outcome {
         0 => None,
         cptr => Some(lookup::object::<Reply>(thread, cptr, Rights::WRITE)?),
     };
-    // Is the reply object free? Its cells may be another CPU's.
+    // Is the reply object free?
     if let Some(reply) = reply {
-        let home = reply.home.load(Ordering::Relaxed);
-        if home != 0 && home != state::here() {
-            hold.need(Grip::World)?;
-        }
+        at_home(reply, hold)?;
         if reply.caller.get().is_some() || reply.receiver.get().is_some() {
             return Err(Abort::Error(Error::Busy));
         }
     }
     ready_to_receive(endpoint, hold)?;
+    if let Some(reply) = reply {
+        reply.home.store(state::here(), Ordering::Relaxed);
+    }
     receive_on(thread, endpoint, reply, hold)
+}
+
+/// The cells of a reply object may be touched: this CPU is its home, or every other one is stopped. (One that was never used is at
+/// home nowhere: two CPUs could take it for free at once.)
+fn at_home(reply: Ref<Reply>, hold: &Hold) -> Outcome {
+    if reply.home.load(Ordering::Relaxed) == state::here() { Ok(()) } else { hold.need(Grip::World) }
 }
 
 /// Answer whoever a reply object holds. The caller is returned if it is to be made ready on this CPU.
 fn answer(thread: Ref<Thread>, reply: Ref<Reply>, hold: &Hold) -> Result<Option<Ref<Thread>>, Abort> {
-    let home = reply.home.load(Ordering::Relaxed);
-    if home != state::here() && home != 0 {
-        hold.need(Grip::World)?;
+    // Nobody ever received with it?
+    if reply.home.load(Ordering::Relaxed) == 0 {
+        return Ok(None);
     }
+    at_home(reply, hold)?;
     let Some(caller) = reply.caller.get() else { return Ok(None) };
     let info = Info::from_user(thread.context.rsi.get());
     if info.caps() > 0 {
@@ -282,7 +291,6 @@ fn receive_on(
     thread.reply.set(reply);
     if let Some(reply) = reply {
         reply.receiver.set(Some(thread));
-        reply.home.store(state::here(), Ordering::Relaxed);
     }
     endpoint.meeting.wait_as_receiver(&QueueLinks, thread);
     time::set_deadline(thread, deadline);

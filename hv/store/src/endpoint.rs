@@ -29,7 +29,7 @@ pub struct Reply {
     pub caller: Cell<Option<Ref<Thread>>>,
     /// The thread that receives with this object.
     pub receiver: Cell<Option<Ref<Thread>>>,
-    /// The CPU of the receiver, plus one, while either of the above is set.
+    /// The CPU of the receiver that used it last, plus one; 0 before the first. Changed only with every CPU stopped.
     pub home: AtomicU32,
 }
 
