@@ -44,20 +44,17 @@ pub fn run(thread: Ref<Thread>, hold: &Hold) -> Outcome {
     let vcpu: Ref<Vcpu> = lookup::object(thread, thread.context.rdi.get(), Rights::EXECUTE)?;
     let space = vcpu.space.get().ok_or(Error::NotConfigured)?;
     let svm = state::local().svm.get().ok_or(Error::Unsupported)?;
+    claim(vcpu, hold)?;
     let run = Run { thread, vcpu, space, svm, pages: Vcpu::pages(vcpu) };
     if vcpu.sealed_write.get() != 0 {
-        return run.settle_sealed_write(hold);
+        let settled = run.settle_sealed_write(hold);
+        release(vcpu);
+        return settled;
     }
-    if hold.is_world() || hold.need(Grip::Lock).is_ok() {
+    if hold.need(Grip::Lock).is_ok() {
         // Whatever it was held for is done; a guest does not run with the lock held.
+        release(vcpu);
         return Err(Abort::Again);
-    }
-    if svm::fpu_home(&run.pages).is_some_and(|cpu| cpu != percpu::cpu_index()) {
-        return Err(Abort::Need(Grip::World));
-    }
-    // Does another thread run it?
-    if vcpu.running_on.compare_exchange(0, state::here(), Ordering::SeqCst, Ordering::Relaxed).is_err() {
-        return Err(Abort::Error(Error::Busy));
     }
     let ended = run.rounds(state::local());
     state::local().vcpu_deadline.set(u64::MAX);
@@ -65,16 +62,40 @@ pub fn run(thread: Ref<Thread>, hold: &Hold) -> Outcome {
         // Thread and vCPU may be gone: they are not touched any more.
         Round::Leave => Ok(()),
         Round::Refused(page) => {
-            vcpu.running_on.store(0, Ordering::SeqCst);
-            vcpu.sealed_write.set(page + 1);
+            vcpu.sealed_write.set(page.saturating_add(1));
+            release(vcpu);
             Err(Abort::Need(Grip::Lock))
         }
         Round::Done | Round::Again => {
-            vcpu.running_on.store(0, Ordering::SeqCst);
+            release(vcpu);
             thread.context.rax.set(0);
             Ok(())
         }
     }
+}
+
+/// Have a vCPU to oneself until [`release`]: nobody runs it or touches its state, and its registers are on this CPU or in memory.
+///
+/// # Errors
+/// `Busy` if another thread has it, `Need` the world if another CPU still holds its registers.
+pub fn claim(vcpu: Ref<Vcpu>, hold: &Hold) -> Outcome {
+    // Does another thread have it?
+    if vcpu.running_on.compare_exchange(0, state::here(), Ordering::SeqCst, Ordering::Relaxed).is_err() {
+        return Err(Abort::Error(Error::Busy));
+    }
+    // Before the claim the registers could still have moved.
+    if svm::fpu_home(&Vcpu::pages(vcpu)).is_some_and(|cpu| cpu != percpu::cpu_index()) {
+        release(vcpu);
+        // Stopping the world takes them off that CPU.
+        hold.need(Grip::World)?;
+        return Err(Abort::Again);
+    }
+    Ok(())
+}
+
+/// Give up a claim.
+pub fn release(vcpu: Ref<Vcpu>) {
+    vcpu.running_on.store(0, Ordering::SeqCst);
 }
 
 impl Run {
@@ -103,11 +124,11 @@ impl Run {
             }
         }
         let deadline = self.pages.shared.deadline.get();
+        cpu.vcpu_deadline.set(deadline);
         if deadline != u64::MAX {
             if deadline <= cpu::rdtsc() {
                 return Some((Exit::Deadline, 0));
             }
-            cpu.vcpu_deadline.set(deadline);
             if deadline < cpu.timer.get() {
                 time::arm(cpu);
             }
@@ -135,6 +156,10 @@ impl Run {
         let raw = svm::run(self.svm, &self.pages);
         match decode(&raw) {
             Cause::HostInterrupt | Cause::HostNmi => self.let_interrupts_in(cpu),
+            Cause::Reflect(exception) => {
+                svm::reflect(&self.pages, exception);
+                self.let_interrupts_in(cpu)
+            }
             Cause::Memory(address, bits) if bits & access::WRITE != 0 && bits & access::PRESENT != 0 => {
                 Round::Refused(address)
             }
@@ -152,7 +177,7 @@ impl Run {
     fn let_interrupts_in(&self, cpu: &CpuState) -> Round {
         let stops = cpu.stops.get();
         thread::rewind(self.thread);
-        self.vcpu.running_on.store(0, Ordering::SeqCst);
+        release(self.vcpu);
         cpu.in_window.set(true);
         cpu::interrupt_window();
         cpu.in_window.set(false);
@@ -179,8 +204,8 @@ impl Run {
     fn settle_sealed_write(&self, hold: &Hold) -> Outcome {
         hold.need(Grip::Lock)?;
         let page = self.vcpu.sealed_write.get() - 1;
-        let address = GuestPhysAddr::new(page).ok_or(Error::OutOfRange)?;
-        match open_page(self.space, address) {
+        let opened = GuestPhysAddr::new(page).map_or(Opened::Never, |address| open_page(self.space, address));
+        match opened {
             Opened::Yes => {
                 self.vcpu.sealed_write.set(0);
                 svm::flush_next(&self.pages);

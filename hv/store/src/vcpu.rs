@@ -21,7 +21,8 @@ pub struct Vcpu {
     pub generation: Cell<u64>,
     /// Somebody wants it to return.
     pub kicked: AtomicBool,
-    /// CPU on which a thread runs it now, plus one.
+    /// CPU on which a thread runs it or touches its state now, plus one: the claim without which no cell of it or of its pages is
+    /// touched (but for what is changed with every CPU stopped).
     pub running_on: AtomicU32,
     /// CPU on which it last ran, plus one.
     pub last_cpu: Cell<u32>,

@@ -45,6 +45,14 @@ pub const fn cut_short(exit_int_info: u64) -> u64 {
     }
 }
 
+/// What to inject after an exception was intercepted that the guest is to have itself, where the exit had cut short the delivery of
+/// `pending` (0 for nothing). An exception under way is dropped, since its instruction raises it again; an interrupt would be
+/// lost, so it goes first, and the new exception comes again with it.
+#[must_use]
+pub const fn reflected(exception: u64, pending: u64) -> u64 {
+    if pending & VALID != 0 && pending & TYPE != EXCEPTION { pending } else { exception }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +88,15 @@ mod tests {
                 assert!(again == 0 || alleged(again).is_ok(), "{word:x}");
             }
         }
+    }
+
+    #[test]
+    fn an_interrupt_is_not_lost_to_an_exception() {
+        let (debug, page_fault) = (VALID | EXCEPTION | 1, VALID | EXCEPTION | HAS_ERROR | 14);
+        assert_eq!(reflected(debug, 0), debug);
+        assert_eq!(reflected(debug, page_fault), debug);
+        assert_eq!(reflected(debug, VALID | INTERRUPT | 0x20), VALID | INTERRUPT | 0x20);
+        assert_eq!(reflected(debug, VALID | NMI | 2), VALID | NMI | 2);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Total: every code means something, an unknown one [`Exit::Unknown`]. APM vol. 2, appendix C.
 
-use abi::vcpu::{Exit, access, instruction};
+use abi::vcpu::{Exit, access, event, instruction};
 
 /// An exit as the processor reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Cause {
     HostInterrupt,
     /// A non-maskable or system-management interrupt of the machine came, and has been served by now.
     HostNmi,
+    /// An exception that was intercepted for the sake of the machine only: its event, for [`crate::event::reflected`].
+    Reflect(u64),
     /// A nested page fault, for the core to look at first: guest-physical address, access ([`access`]).
     Memory(u64, u64),
     /// Something for the VMM.
@@ -41,6 +43,8 @@ pub enum Cause {
 const INVALID: u32 = u32::MAX;
 
 const EXCEPTION: u64 = 0x40;
+const DEBUG: u64 = EXCEPTION + 1;
+const ALIGNMENT: u64 = EXCEPTION + 17;
 const INTR: u64 = 0x60;
 const NMI: u64 = 0x61;
 const SMI: u64 = 0x62;
@@ -76,6 +80,10 @@ pub const fn decode(raw: &RawExit) -> Cause {
     let (exit, info) = match raw.code {
         INTR => return Cause::HostInterrupt,
         NMI | SMI => return Cause::HostNmi,
+        DEBUG => return Cause::Reflect(event::VALID | event::EXCEPTION | 1),
+        ALIGNMENT => {
+            return Cause::Reflect(event::VALID | event::EXCEPTION | event::HAS_ERROR | 17);
+        }
         NPF => return Cause::Memory(raw.info2, access_of(raw.info1)),
         IOIO => (Exit::Io, [raw.info1 >> 16 & 0xffff, io_of(raw.info1), raw.info2, 0]),
         CPUID => (Exit::Cpuid, [0; 4]),
@@ -152,6 +160,14 @@ mod tests {
         assert_eq!(raw(0x400, 0x1_0000_0007, 0x5000), Cause::Memory(0x5000, access::PRESENT | access::WRITE));
         assert_eq!(raw(0x400, 0x1_0000_0015, 0), Cause::Memory(0, access::PRESENT | access::FETCH));
         assert_eq!(raw(0x400, 0x2_0000_0006, 0), Cause::Memory(0, access::WRITE | access::TABLE));
+    }
+
+    #[test]
+    fn debug_and_alignment_exceptions_go_back_to_the_guest() {
+        for (code, word) in [(0x41, 1 << 31 | 0x301), (0x51, 1 << 31 | 0xb11)] {
+            assert_eq!(raw(code, 0, 0), Cause::Reflect(word));
+            assert_eq!(crate::event::alleged(word), Ok(Some(word)));
+        }
     }
 
     #[test]

@@ -11,8 +11,9 @@
 pub const INTERCEPTS_1: u32 = bits(&[0, 1, 2, 3, 15, 18, 19, 22, 24, 26, 27, 28, 29, 30, 31]);
 /// Intercept vector at offset 0x10: VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, WBINVD, MONITOR, MWAIT (both), XSETBV.
 pub const INTERCEPTS_2: u32 = bits(&[0, 1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13]);
-/// Exceptions: #MC only.
-pub const EXCEPTIONS: u32 = bits(&[18]);
+/// Exceptions: #DB and #AC, which a guest can make raise themselves for ever (each raises the next while it is delivered, and no
+/// interrupt of the machine comes through: XSA-156), so each is injected anew by the core; and #MC.
+pub const EXCEPTIONS: u32 = bits(&[1, 17, 18]);
 /// In [`INTERCEPTS_1`], while a VMM waits for the guest to become interruptible: VINTR.
 pub const WINDOW: u32 = bits(&[4]);
 
@@ -108,5 +109,8 @@ mod tests {
             assert_ne!(INTERCEPTS_1 >> bit & 1, 0);
         }
         assert_eq!(INTERCEPTS_1 & WINDOW, 0);
+        for vector in [1, 17, 18] {
+            assert_ne!(EXCEPTIONS >> vector & 1, 0);
+        }
     }
 }

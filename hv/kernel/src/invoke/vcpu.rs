@@ -4,7 +4,7 @@
 use super::{Call, frame};
 use crate::finalise::{self, EMBEDDED};
 use crate::hold::{Abort, Grip, Outcome};
-use crate::{lookup, state};
+use crate::{lookup, state, vcpu_run};
 use abi::error::Error;
 use abi::invocation::Invocation;
 use abi::object::ObjectType;
@@ -13,7 +13,7 @@ use abi::{PAGE_SIZE, vcpu::group};
 use cap::{Derive, Slots};
 use core::sync::atomic::Ordering;
 use store::{Ref, SlotMemory, Vcpu, peek};
-use x86_machine::{lapic, percpu, svm, vectors};
+use x86_machine::{lapic, svm, vectors};
 
 /// All vCPUs use one address-space number: the core flushes when another vCPU runs on a CPU.
 const ASID: u32 = 1;
@@ -32,11 +32,14 @@ pub fn invoke(call: &Call) -> Outcome {
         Invocation::VcpuExport => {
             let (svm, groups) = still(call, vcpu)?;
             svm::export(svm, &Vcpu::pages(vcpu), groups);
+            vcpu_run::release(vcpu);
             call.answer(&[])
         }
         Invocation::VcpuImport => {
             let (svm, groups) = still(call, vcpu)?;
-            svm::import(svm, &Vcpu::pages(vcpu), groups).map_err(|_| Error::InvalidArgument)?;
+            let taken = svm::import(svm, &Vcpu::pages(vcpu), groups);
+            vcpu_run::release(vcpu);
+            taken.map_err(|_| Error::InvalidArgument)?;
             call.answer(&[])
         }
         _ => Err(Abort::Error(Error::InvalidInvocation)),
@@ -57,6 +60,7 @@ fn configure(call: &Call, vcpu: Ref<Vcpu>) -> Outcome {
     cap.flags |= EMBEDDED;
     SlotMemory.write_cap(slot, cap);
     vcpu.space.set(Ref::from_cap(&cap));
+    vcpu.sealed_write.set(0);
     svm::init(&Vcpu::pages(vcpu), cap.object + PAGE_SIZE, ASID);
     call.answer(&[])
 }
@@ -71,15 +75,18 @@ fn map_page(call: &Call, vcpu: Ref<Vcpu>) -> Outcome {
 }
 
 fn kick(vcpu: Ref<Vcpu>) {
-    // The flag first: a CPU that enters the guest after this has seen it, one that is in the guest leaves by the interrupt.
-    vcpu.kicked.store(true, Ordering::SeqCst);
+    // The flag first: a CPU that enters the guest after this has seen it, one that is in the guest leaves by the interrupt. Whoever set
+    // the flag sends it; until the flag is taken there is nothing to add.
+    if vcpu.kicked.swap(true, Ordering::SeqCst) {
+        return;
+    }
     let on = vcpu.running_on.load(Ordering::SeqCst);
     if on != 0 && on != state::here() {
         lapic::send_ipi(state::of(on as usize - 1).apic_id.load(Ordering::Relaxed), vectors::IPI_WAKE);
     }
 }
 
-/// A vCPU that nobody runs, whose registers are on this CPU or in memory, and the groups that are asked for.
+/// Claim a vCPU to touch its state; the groups that are asked for. The caller releases it.
 fn still(call: &Call, vcpu: Ref<Vcpu>) -> Result<(&'static svm::Cpu, u64), Abort> {
     call.need(Rights::EXECUTE)?;
     let svm = state::local().svm.get().ok_or(Error::Unsupported)?;
@@ -90,14 +97,6 @@ fn still(call: &Call, vcpu: Ref<Vcpu>) -> Result<(&'static svm::Cpu, u64), Abort
     if vcpu.space.get().is_none() {
         return Err(Abort::Error(Error::NotConfigured));
     }
-    // Two threads could have it; only one may touch it.
-    call.hold.need(Grip::Lock)?;
-    if vcpu.running_on.load(Ordering::Relaxed) != 0 {
-        return Err(Abort::Error(Error::Busy));
-    }
-    if svm::fpu_home(&Vcpu::pages(vcpu)).is_some_and(|cpu| cpu != percpu::cpu_index()) {
-        // Stopping the world takes them off that CPU.
-        call.hold.need(Grip::World)?;
-    }
+    vcpu_run::claim(vcpu, call.hold)?;
     Ok((svm, groups))
 }

@@ -9,6 +9,7 @@ use super::cpu::{self, Cpu, with_fpu};
 use super::pages::{Pages, PrivatePage};
 use crate::msr;
 use core::arch::asm;
+use core::sync::atomic::Ordering::{Acquire, Release};
 use vcpu::fpu::{HEADER_OFFSET, LEGACY};
 use vcpu::limits::Limits;
 
@@ -39,7 +40,7 @@ pub fn evict_any(cpu: &Cpu) {
 /// CPU that holds the registers of a vCPU. Only there may it run, be exported or imported, until `evict_fpu` there.
 #[must_use]
 pub fn fpu_home(pages: &Pages) -> Option<usize> {
-    (pages.private.home.get() as usize).checked_sub(1)
+    (pages.private.home.load(Acquire) as usize).checked_sub(1)
 }
 
 /// Drops the registers of a vCPU that dies, wherever they are. All other CPUs have to be stopped.
@@ -47,7 +48,7 @@ pub fn forget_fpu(pages: &Pages) {
     if let Some(cpu) = fpu_home(pages).and_then(cpu::other) {
         cpu.owner.set(None);
     }
-    pages.private.home.set(0);
+    pages.private.home.store(0, Release);
 }
 
 pub(super) fn is_loaded(cpu: &Cpu, pages: &Pages) -> bool {
@@ -82,11 +83,11 @@ pub(super) fn read_breakpoints() -> [u64; 4] {
 fn switch(cpu: &Cpu, next: Option<&Pages>) {
     if let Some(owner) = cpu.owner.take() {
         save(cpu, owner.private);
-        owner.private.home.set(0);
+        owner.private.home.store(0, Release);
     }
     let Some(pages) = next else { return };
     let page = pages.private;
-    assert!(page.home.get() == 0, "a vCPU runs while another CPU holds its registers");
+    assert!(page.home.load(Acquire) == 0, "a vCPU runs while another CPU holds its registers");
     let limits = cpu.limits();
     with_fpu(|| restore_area(limits, page));
     write_breakpoints(&page.dr);
@@ -94,7 +95,7 @@ fn switch(cpu: &Cpu, next: Option<&Pages>) {
         // SAFETY: the register exists, takes what has been checked, and concerns nothing but itself.
         unsafe { msr::write(TSC_AUX, page.tsc_aux.get()) };
     }
-    page.home.set(cpu.index.get() + 1);
+    page.home.store(cpu.index.get() + 1, Release);
     cpu.owner.set(Some(*pages));
 }
 

@@ -20,6 +20,6 @@ mod vmcb;
 pub use cpu::{Cpu, enable_this_cpu};
 pub use fpu::{evict_any, evict_fpu, forget_fpu, fpu_home, load_fpu};
 pub use pages::{Pages, PrivatePage, SharedPage};
-pub use run::{flush_next, init, publish, run, set_asid};
+pub use run::{flush_next, init, publish, reflect, run, set_asid};
 pub use transfer::{export, import};
 pub use vmcb::Vmcb;

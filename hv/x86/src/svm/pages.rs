@@ -94,7 +94,7 @@ pub struct PrivatePage {
     pub(super) xcr0: Cell<u64>,
     pub(super) tsc_aux: Cell<u64>,
     /// CPU whose registers hold this vCPU's FPU and debug registers, plus one; 0 for none.
-    pub(super) home: Cell<u64>,
+    pub(super) home: AtomicU64,
     /// Event whose delivery the last exit cut short, until it is injected again or told to the VMM.
     pub(super) pending_event: Cell<u64>,
     /// Whether the state has been changed by a VMM since the processor last took it.

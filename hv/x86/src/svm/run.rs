@@ -108,6 +108,12 @@ pub fn run(cpu: &Cpu, pages: &Pages) -> RawExit {
     raw
 }
 
+/// An exception that was intercepted is the guest's after all: the next round injects it.
+pub fn reflect(pages: &Pages, exception: u64) {
+    let pending = &pages.private.pending_event;
+    pending.set(event::reflected(exception, pending.get()));
+}
+
 /// Tells the VMM: exit, details, and the groups of state that it sees at every exit and that it wants.
 ///
 /// An exit may come before a round has taken what the VMM marked; then it is taken now, so that it is not overwritten. (An event

@@ -10,6 +10,7 @@ use super::pages::{Pages, PrivatePage, SharedPage, Word};
 use super::run::{export_basic, flush_next};
 use super::vmcb::{Vmcb, interrupt_control};
 use abi::vcpu::{Segment, gpr, group};
+use core::sync::atomic::Ordering::Release;
 use vcpu::InvalidField;
 use vcpu::fpu::{HEADER_BYTES, HEADER_OFFSET, Header, MXCSR_OFFSET};
 use vcpu::limits::EFER_SVME;
@@ -103,7 +104,7 @@ pub(super) fn reset_private(page: &PrivatePage) {
     }
     page.xsave[0].set(DEFAULT_FCW);
     page.xsave[MXCSR_OFFSET / 8].set(DEFAULT_MXCSR);
-    page.home.set(0);
+    page.home.store(0, Release);
     page.pending_event.set(0);
     page.unproven.set(true);
 }
