@@ -29,11 +29,16 @@ pub fn enter() {
 fn settle(first: Abort) {
     let mut abort = first;
     loop {
-        // Whoever stopped this CPU while it waited may have suspended the thread.
         match abort {
             Abort::Need(grip) => {
-                let hold = Hold::take(grip);
                 let Some(thread) = state::local().current.get() else { return };
+                // Whoever stops this CPU while it waits may suspend the thread, or move it: then it makes the call anew.
+                thread::rewind(thread);
+                let hold = Hold::take(grip);
+                if state::local().current.get() != Some(thread) {
+                    return;
+                }
+                thread::advance(thread);
                 match dispatch(thread, &hold) {
                     Ok(()) => return,
                     Err(again) => abort = again,
