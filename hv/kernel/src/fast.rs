@@ -96,8 +96,9 @@ fn local_waiting(endpoint: Ref<Endpoint>) -> Waiting<Ref<Thread>> {
     endpoint.meeting.waiting()
 }
 
+/// Somebody is ready whom a thread may not pass by, or has to take turns with (the long way sees to the timer).
 fn outranked(cpu: &CpuState, thread: Ref<Thread>) -> bool {
-    cpu.ready.any_above(thread.priority.get())
+    cpu.ready.highest().is_some_and(|highest| highest >= thread.priority.get())
 }
 
 /// The registers of a message.

@@ -8,6 +8,8 @@ use crate::hold::Hold;
 use crate::state::{self, CpuState};
 use crate::{inbox, time};
 use abi::error::Error;
+use abi::fault::Fault;
+use abi::message::Info;
 use store::{QueueLinks, Ref, Thread, ThreadState, TimeLinks};
 use x86_machine::{context, cpu, space};
 
@@ -47,6 +49,10 @@ pub fn hand_over(cpu: &CpuState, thread: Ref<Thread>) {
         make_ready(thread);
     } else {
         enter(cpu, thread);
+        // Its equals get their turn when the slice that it runs on is over.
+        if cpu.ready.any_at(thread.priority.get()) {
+            cpu.timer_stale.set(true);
+        }
     }
 }
 
@@ -190,11 +196,14 @@ pub fn suspend(thread: Ref<Thread>) {
 
 /// A blocked thread learns that its system call has failed. It is on no queue any more.
 pub fn fail(thread: Ref<Thread>, error: Error, hold: &Hold) {
-    if thread.faulted.replace(false) {
+    if !thread.faulted.replace(false) {
+        thread.context.rax.set(error.number());
+        wake(thread, hold);
+    } else if Info(thread.info.get()).label() == Fault::SealedWrite as u32 {
+        // It was not at fault: the system call that met the seal is executed again, and meets whoever is the pager then.
+        wake(thread, hold);
+    } else {
         // Its fault was not answered: it cannot go on.
         thread.state.set(ThreadState::Inactive);
-        return;
     }
-    thread.context.rax.set(error.number());
-    wake(thread, hold);
 }

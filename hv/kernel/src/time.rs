@@ -80,9 +80,8 @@ pub fn fired() {
         begin_slice(cpu, current);
         if cpu.ready.any_at(current.priority.get()) {
             cpu.reschedule.set(true);
-            if !cpu.in_window.get() {
-                thread::rotate(cpu);
-            }
+            // Also if the thread runs a guest: its system call is wound back, and it is executed again at its next turn.
+            thread::rotate(cpu);
         }
     }
 }
