@@ -47,7 +47,10 @@ fn retype(call: &Call) -> Outcome {
             Err(Abort::Again)
         }
         Step::Perform(make) => {
-            initialise(&make)?;
+            if let Err(error) = initialise(&make) {
+                make.abandon(&mut SlotMemory);
+                return Err(Abort::Error(error));
+            }
             make.perform(&mut SlotMemory);
             call.answer(&[])
         }
