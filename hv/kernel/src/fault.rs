@@ -6,11 +6,20 @@ use crate::{ipc, state, thread};
 use abi::fault::Fault;
 use abi::message::Info;
 use abi::rights::Rights;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use store::{Endpoint, Ref, Thread, ThreadSlot, ThreadState, peek};
-use x86_machine::println;
+use x86_machine::{clock, cpu, println};
 
 const PAGE_FAULT: u8 = 14;
+
+/// Threads that stopped so far.
+static STOPPED: AtomicU64 = AtomicU64::new(0);
+/// When the last of them was told of.
+static TOLD: AtomicU64 = AtomicU64::new(0);
+/// So many are told of in any case.
+const FIRST_TOLD: u64 = 16;
+/// Between two of the others.
+const QUIET_MILLISECONDS: u64 = 1000;
 
 /// An exception of the current thread.
 pub fn enter(vector: u8, error: u64, address: u64) {
@@ -45,9 +54,23 @@ fn report(thread: Ref<Thread>, fault: Fault, words: [u64; 4]) {
             Err(_) => break,
         }
     }
-    println!("thread stopped, without a handler: {fault:?} {words:x?}");
     thread::block_current(state::local());
     thread.state.set(ThreadState::Inactive);
+    drop(hold);
+    tell(fault, words);
+}
+
+/// Say that a thread stopped; not each time if it happens all the time, since a line takes the CPU for milliseconds.
+fn tell(fault: Fault, words: [u64; 4]) {
+    let count = STOPPED.fetch_add(1, Ordering::Relaxed) + 1;
+    let now = cpu::rdtsc();
+    let last = TOLD.load(Ordering::Relaxed);
+    if count > FIRST_TOLD && now.saturating_sub(last) < clock::tsc_khz() * QUIET_MILLISECONDS {
+        return;
+    }
+    if TOLD.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        println!("thread stopped, without a handler: {fault:?} {words:x?} (number {count})");
+    }
 }
 
 /// Call a handler on behalf of the current thread. On success the thread is blocked.

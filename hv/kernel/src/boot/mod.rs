@@ -54,6 +54,10 @@ pub fn start() -> ! {
     trap::install(&HANDLERS);
     join(percpu::cpu_index());
     let count = smp::start_all(other_cpu);
+    // Whoever stops the others has to know where to send the interrupt.
+    while !(0..count).all(|index| state::of(index).online.load(Ordering::Acquire)) {
+        cpu::pause();
+    }
     state::CPU_COUNT.store(count, Ordering::Release);
     tell_virtualization(facts.virtualization);
     let mut memory = Memory::new(facts.available);

@@ -19,10 +19,10 @@ pub fn invoke(call: &Call) -> Outcome {
     match call.label {
         Invocation::FrameMap => map(call),
         Invocation::FrameUnmap => {
-            call.hold.need(Grip::World)?;
             if space_of(call.cap.badge).is_none() {
                 return Err(Abort::Error(Error::NotMapped));
             }
+            call.hold.need(Grip::World)?;
             match finalise::unmap(call.slot, call.hold) {
                 Progress::Done => call.answer(&[]),
                 Progress::More => Err(Abort::Again),
