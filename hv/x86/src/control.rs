@@ -65,6 +65,8 @@ pub(crate) fn init_this_cpu() {
         msr::write(msr::LSTAR, entry);
         msr::write(msr::CSTAR, entry);
         msr::write(msr::SFMASK, SYSCALL_MASK);
+        // A null selector makes SYSENTER fault, whatever the firmware left there.
+        msr::write(msr::SYSENTER_CS, 0);
     }
     fpu::init_this_cpu();
 }

@@ -4,6 +4,7 @@
 use core::arch::asm;
 
 pub(crate) const APIC_BASE: u32 = 0x1b;
+pub(crate) const SYSENTER_CS: u32 = 0x174;
 pub(crate) const PAT: u32 = 0x277;
 pub(crate) const TSC_DEADLINE: u32 = 0x6e0;
 pub(crate) const X2APIC: u32 = 0x800;
