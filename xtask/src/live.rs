@@ -76,6 +76,13 @@ impl Live {
         }
     }
 
+    /// Passes over what the machine's console said so far.
+    pub fn pass_over_lines(&mut self) -> Result<()> {
+        self.watch()?;
+        self.said.clear();
+        Ok(())
+    }
+
     /// Waits for a line of the machine's console that contains `pattern`; what was said before it is passed over.
     pub fn wait_line(&mut self, pattern: &str) -> Result<String> {
         self.wait(&format!("the machine says `{pattern}`"), |live| {

@@ -15,6 +15,9 @@ pub fn console(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut live = boot(machine, iso, log)?;
     let before = live.beat_after(0)?;
     anew(&mut live, "console")?;
+    // What others say reaches the serial line again.
+    live.pass_over_lines()?;
+    live.wait_line("[heartbeat] | beat")?;
     let reply = live.operator.ask_console(api::console::Request::Read { cursor: 0 })?;
     let api::console::Reply::Log { .. } = reply else { bail!("the console does not work: {reply:?}") };
     undisturbed(&mut live, before)
