@@ -17,6 +17,8 @@ use crate::vcpu::Vcpu;
 pub const MAGIC: [u8; 8] = *b"USTATE\r\n";
 /// Version of the format; a later one that can be read by this version keeps it.
 pub const FORMAT: u8 = 1;
+/// More than a machine with one vCPU takes.
+const USUAL_BYTES: usize = 6144;
 
 record! {
     /// What a program in the guest needs to ask for checkpoints.
@@ -88,7 +90,7 @@ impl Machine {
     /// The machine as bytes.
     #[must_use]
     pub fn save(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
         bytes.extend_from_slice(&MAGIC);
         bytes.push(FORMAT);
         self.encode(&mut bytes);

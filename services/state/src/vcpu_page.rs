@@ -19,6 +19,17 @@ impl From<&Segment> for PageSegment {
     }
 }
 
+/// Legacy region and header: what an area has at least.
+const XSAVE_LEAST: usize = 576;
+
+/// An XSAVE area without the zeros at its end, which are put back by whoever reads it.
+fn without_end(area: &[u8]) -> &[u8] {
+    let (least, components) = area.split_at(XSAVE_LEAST.min(area.len()));
+    let words = components.as_chunks::<8>().0;
+    let used = words.iter().rposition(|word| *word != [0; 8]).map_or(0, |last| (last + 1) * 8);
+    area.get(..least.len() + used).unwrap_or(area)
+}
+
 impl Vcpu {
     /// The state in a page to which all groups have been exported, at host TSC `now`. The caller adds index and activity. The event is what
     /// the monitor was about to inject, else what the last exit cut short.
@@ -56,7 +67,7 @@ impl Vcpu {
             tsc: now.wrapping_add(page.tsc_offset),
             interrupt_shadow: page.interrupt_shadow != 0,
             event: pending.unwrap_or(0),
-            xsave: Bytes(page.xsave.to_vec()),
+            xsave: Bytes(without_end(&page.xsave).to_vec()),
             ..Self::default()
         };
         vcpu

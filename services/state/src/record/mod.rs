@@ -80,6 +80,35 @@ pub(crate) fn encode_field(number: u16, wire: Wire, payload: &[u8], out: &mut Ve
     out.extend_from_slice(payload);
 }
 
+/// Write a field.
+pub(crate) fn encode_value<T: Value>(number: u16, value: &T, out: &mut Vec<u8>) {
+    varint::encode(u64::from(number) << 2 | T::WIRE as u64, out);
+    if T::WIRE == Wire::Number {
+        value.encode(out);
+    } else {
+        encode_item(value, out);
+    }
+}
+
+/// Write a payload with its length before it: in its place at once, since most of a machine are short fields, and a
+/// machine is saved while it stands still.
+pub(crate) fn encode_item<T: Value>(value: &T, out: &mut Vec<u8>) {
+    let start = out.len();
+    // Room for the length of a payload below 128 bytes; a longer one moves.
+    out.push(0);
+    value.encode(out);
+    let length = out.len() - start - 1;
+    if let Some(place) = out.get_mut(start)
+        && length < 0x80
+    {
+        *place = length as u8;
+        return;
+    }
+    let mut prefix = Vec::with_capacity(10);
+    varint::encode(length as u64, &mut prefix);
+    out.splice(start..=start, prefix);
+}
+
 /// Split "a.b.c" into "a" and "b.c".
 pub(crate) fn split(path: &str) -> (&str, &str) {
     path.split_once('.').unwrap_or((path, ""))
@@ -125,10 +154,7 @@ macro_rules! record {
                 let mut next = 0;
                 $(
                     self.unknown.encode(next, $number, out);
-                    let mut payload = alloc::vec::Vec::new();
-                    self.$field.encode(&mut payload);
-                    let wire = <$type as $crate::record::Value>::WIRE;
-                    $crate::record::encode_field($number, wire, &payload, out);
+                    $crate::record::encode_value($number, &self.$field, out);
                     next = $number + 1;
                 )+
                 self.unknown.encode(next, 1 << 16, out);

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use super::decode::{Cause, DecodeError, Reader};
-use super::{split, varint};
+use super::{encode_item, split, varint};
 
 /// Most items of a list: bounds what a hostile file makes us allocate.
 pub const MAX_ITEMS: usize = 4096;
@@ -320,10 +320,7 @@ impl<T: Value, const N: usize> Value for [T; N] {
 
 fn encode_items<T: Value>(items: &[T], out: &mut Vec<u8>) {
     for item in items {
-        let mut payload = Vec::new();
-        item.encode(&mut payload);
-        varint::encode(payload.len() as u64, out);
-        out.extend_from_slice(&payload);
+        encode_item(item, out);
     }
 }
 

@@ -55,7 +55,24 @@ fn a_vcpu_comes_back_from_a_page_as_it_went() {
     let mut page = blank();
     saved.to_page(&mut page, 1_000_000);
     assert_eq!(page.dirty, group::ALL);
-    assert_eq!(Vcpu::from_page(&page, 1_000_000), saved);
+    let back = Vcpu::from_page(&page, 1_000_000);
+    let (kept, rest) = saved.xsave.0.split_at(back.xsave.0.len());
+    assert_eq!((kept, rest.iter().all(|byte| *byte == 0)), (&back.xsave.0[..], true));
+    assert_eq!(Vcpu { xsave: Bytes::default(), ..back }, Vcpu { xsave: Bytes::default(), ..saved });
+}
+
+#[test]
+fn zeros_at_the_end_of_an_xsave_area_are_not_saved() {
+    for (last, length) in [(0, 576), (575, 576), (576, 584), (900, 904), (XSAVE_BYTES - 1, XSAVE_BYTES)] {
+        let mut page = blank();
+        page.xsave[last] = 1;
+        let saved = Vcpu::from_page(&page, 0);
+        assert_eq!(saved.xsave.0.len(), length);
+        let mut again = blank();
+        again.xsave.fill(0xff);
+        saved.to_page(&mut again, 0);
+        assert_eq!(again.xsave, page.xsave);
+    }
 }
 
 #[test]
