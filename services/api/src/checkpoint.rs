@@ -46,6 +46,7 @@ pub enum Request {
         /// Bytes put before.
         offset: u32,
         /// At most [`MAX_PART`].
+        #[serde(with = "crate::bytes")]
         bytes: Vec<u8>,
     },
     /// All state is there: seal guest memory.
@@ -101,6 +102,7 @@ pub enum Reply {
         /// Bytes of the whole.
         total: u32,
         /// At most [`MAX_PART`] of them from the offset on; empty at the end.
+        #[serde(with = "crate::bytes")]
         bytes: Vec<u8>,
     },
     /// Guest memory is what it was.

@@ -48,6 +48,7 @@ pub enum Reply {
         /// Place of the first byte: later than the cursor where the log no longer goes back so far.
         start: u64,
         /// At most [`MAX_READ`] bytes; empty at the end of the log.
+        #[serde(with = "crate::bytes")]
         bytes: Vec<u8>,
     },
     /// The caller may not do that.

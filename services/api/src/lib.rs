@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod bytes;
 pub mod checkpoint;
 pub mod console;
 pub mod environment;

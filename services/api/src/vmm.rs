@@ -42,7 +42,7 @@ pub enum Request {
         cursor: u64,
     },
     /// Type on its console; the answer says how many bytes were taken.
-    ConsoleWrite(Vec<u8>),
+    ConsoleWrite(#[serde(with = "crate::bytes")] Vec<u8>),
     /// Create a checkpoint.
     CheckpointCreate,
     /// Go back to a checkpoint.
@@ -64,6 +64,7 @@ pub enum Reply {
         /// Place of the first byte: later than the cursor where the ring no longer goes back so far.
         start: u64,
         /// At most [`MAX_CONSOLE`] bytes; empty at the end.
+        #[serde(with = "crate::bytes")]
         bytes: Vec<u8>,
     },
     /// So many bytes were taken.

@@ -73,6 +73,12 @@ impl Scratch {
     }
 
     fn word(&self, index: usize, size: usize) -> u64 {
+        let end = index * 8 + 8;
+        if end <= size
+            && let Some(bytes) = self.0.get(end - 8..end)
+        {
+            return u64::from_le_bytes(bytes.try_into().unwrap_or_default());
+        }
         let mut word = [0; 8];
         for (offset, byte) in word.iter_mut().enumerate() {
             let at = index * 8 + offset;
