@@ -59,20 +59,10 @@ pub(crate) struct Making {
 
 impl Making {
     /// Begin after the seal that ended `epoch`. `parent` is the head's tree with the pages written since (all where there is no
-    /// head), apart from what the books of the epoch say.
-    pub(crate) fn new(
-        id: u64,
-        parent: Tree,
-        since: Bitmap,
-        ended: u64,
-        (pages, state): (u64, &[u8]),
-    ) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"understudy checkpoint 1\0");
-        hasher.update(&pages.to_le_bytes());
-        hasher.update(&(state.len() as u64).to_le_bytes());
-        hasher.update(state);
-        let todo = Bitmap::full(pages);
+    /// head), apart from what the books of the epoch say; `todo` has all pages.
+    ///
+    /// The VM stands still meanwhile: nothing here may depend on how large it is.
+    pub(crate) fn new(id: u64, parent: Tree, (since, todo): (Bitmap, Bitmap), ended: u64) -> Self {
         Self {
             id,
             tree: parent,
@@ -81,7 +71,7 @@ impl Making {
             epoch: ended,
             phase: Phase::Books(0),
             new_pages: 0,
-            hasher,
+            hasher: blake3::Hasher::new(),
         }
     }
 
@@ -105,26 +95,43 @@ impl Making {
         self.tree.share()
     }
 
-    pub(crate) fn into_tree(self) -> Tree {
-        self.tree
+    /// The bitmap of pages written, once all are settled: it is of no more use here.
+    pub(crate) fn take_dirty(&mut self) -> Bitmap {
+        core::mem::take(&mut self.dirty)
     }
 
-    /// Give up; what is known to be written goes to `since`.
-    pub(crate) fn drop_into(self, since: &mut Bitmap, store: &mut Store) {
-        match self.phase {
-            // The rest of the books has not been read, and what was read is forgotten there.
-            Phase::Books(_) => since.fill(true),
-            Phase::Copy(_) => since.add(&self.dirty),
+    /// The tree, and the bitmap `todo`, for the next time.
+    pub(crate) fn into_parts(self) -> (Tree, Bitmap) {
+        (self.tree, self.todo)
+    }
+
+    /// Give up. Where the head has not moved yet: the pages that are known to be written since. And the bitmap `todo`.
+    pub(crate) fn give_up(mut self, store: &mut Store) -> (Option<Bitmap>, Bitmap) {
+        let since = match self.phase {
+            Phase::Books(_) => {
+                // The rest of the books has not been read, and what was read is forgotten there.
+                self.dirty.fill(true);
+                Some(self.dirty)
+            }
+            Phase::Copy(_) => Some(self.dirty),
             // The head is at this very checkpoint already.
-            Phase::Digest(_) => {}
-        }
+            Phase::Digest(_) => None,
+        };
         self.tree.release(store);
+        (since, self.todo)
     }
 
-    /// One bounded step.
-    pub(crate) fn step<O: Outside>(&mut self, around: &mut Around<'_, O>) -> Result<Outcome, Refusal> {
+    /// One bounded step; `state` is the typed state.
+    pub(crate) fn step<O: Outside>(
+        &mut self,
+        around: &mut Around<'_, O>,
+        state: &[u8],
+    ) -> Result<Outcome, Refusal> {
         match self.phase {
             Phase::Books(from) => {
+                if from == 0 {
+                    self.begin_digest(state);
+                }
                 self.read_books(around, from);
                 Ok(Outcome::More)
             }
@@ -155,6 +162,13 @@ impl Making {
         }
         self.todo.set(page, false);
         Ok(())
+    }
+
+    fn begin_digest(&mut self, state: &[u8]) {
+        self.hasher.update(b"understudy checkpoint 1\0");
+        self.hasher.update(&self.todo.limit().to_le_bytes());
+        self.hasher.update(&(state.len() as u64).to_le_bytes());
+        self.hasher.update(state);
     }
 
     fn read_books<O: Outside>(&mut self, around: &mut Around<'_, O>, from: u64) {

@@ -157,8 +157,8 @@ impl Service {
         let pages = vm.setup.pages;
         let parent = vm.head.as_ref().map_or_else(|| Tree::zero(pages), |head| head.tree.share());
         if let Some(record) = vm.checkpoints.get_mut(&id) {
-            let about = (pages, record.state.as_slice());
-            let making = Making::new(id, parent, vm.since.clone(), epoch.saturating_sub(1), about);
+            let bitmaps = (core::mem::take(&mut vm.since), core::mem::take(&mut vm.all));
+            let making = Making::new(id, parent, bitmaps, epoch.saturating_sub(1));
             record.standing = Standing::Making;
             vm.job = Job::Making(Box::new(making));
         }

@@ -54,8 +54,14 @@ impl Loop {
         loop {
             let deadline = if self.service.has_work() { POLL } else { FOREVER };
             match self.server.receive(deadline) {
-                Event::Request(badge, request) => self.request(badge, request),
-                Event::Fault(report) => self.fault(report),
+                Event::Request(badge, request) => {
+                    self.request(badge, request);
+                    self.give_way();
+                }
+                Event::Fault(report) => {
+                    self.fault(report);
+                    self.give_way();
+                }
                 Event::Notification(_) => {}
                 Event::TimedOut => self.service.step(&mut self.core),
                 Event::Failed(error) => panic!("cannot receive: {error:?}"),
@@ -67,6 +73,13 @@ impl Loop {
                 let ticks = self.begun.remove(&id).map_or(0, |begun| time::now().wrapping_sub(begun));
                 log::info!("checkpoint {id} complete, {ticks} ticks after it was begun");
             }
+        }
+    }
+
+    /// Whoever was answered stands still no longer: if it is of this CPU it goes on before the work does.
+    fn give_way(&self) {
+        if self.service.has_work() {
+            rt::syscall::yield_now();
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The service as a whole: jobs step by step, and sealed writes.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -11,7 +12,7 @@ use crate::making;
 use crate::outside::Outside;
 use crate::restoring;
 use crate::store::{Digest, Store};
-use crate::vm::{Around, Job, Standing, Vm};
+use crate::vm::{Around, Job, Record, Standing, Vm};
 
 /// A VM as the environment describes it.
 #[derive(Clone, Debug)]
@@ -124,11 +125,12 @@ impl Service {
         let vm = &mut self.vms[index];
         match &mut vm.job {
             Job::None => {}
-            Job::Making(making) => match making.step(&mut around) {
+            Job::Making(making) => match making.step(&mut around, state_of(&vm.checkpoints, making.id())) {
                 Ok(making::Outcome::More) => {}
                 Ok(making::Outcome::Settled) => {
                     let (id, tree) = (making.id(), making.share_tree());
                     around.pager_off();
+                    vm.since = making.take_dirty();
                     vm.move_head(id, tree, around.store);
                 }
                 Ok(making::Outcome::Complete(digest)) => self.complete_making(index, digest),
@@ -150,14 +152,17 @@ impl Service {
     fn complete_making(&mut self, index: usize, digest: Digest) {
         let vm = &mut self.vms[index];
         if let Job::Making(making) = core::mem::take(&mut vm.job) {
-            match vm.checkpoints.get_mut(&making.id()) {
+            let (id, new_pages) = (making.id(), making.new_pages());
+            let (tree, all) = making.into_parts();
+            match vm.checkpoints.get_mut(&id) {
                 Some(record) => {
-                    self.completed.push(making.id());
-                    record.new_pages = making.new_pages();
-                    record.standing = Standing::Complete { tree: making.into_tree(), digest };
+                    self.completed.push(id);
+                    record.new_pages = new_pages;
+                    record.standing = Standing::Complete { tree, digest };
                 }
-                None => making.into_tree().release(&mut self.store),
+                None => tree.release(&mut self.store),
             }
+            vm.keep_all(all);
         }
         self.restore_waiting(index);
     }
@@ -189,4 +194,9 @@ impl Service {
             vm.lose_head(&mut self.store);
         }
     }
+}
+
+/// The typed state of a checkpoint.
+fn state_of(checkpoints: &BTreeMap<u64, Record>, id: u64) -> &[u8] {
+    checkpoints.get(&id).map_or(&[], |record| &record.state)
 }

@@ -62,8 +62,11 @@ pub(crate) struct Vm {
     pub(crate) head: Option<Head>,
     /// The present epoch of the books, if a seal has told it.
     pub(crate) epoch: Option<u64>,
-    /// Pages written since the head, apart from what the books of the present epoch say.
+    /// Pages written since the head, apart from what the books of the present epoch say. The job has it while a checkpoint
+    /// is made.
     pub(crate) since: Bitmap,
+    /// All pages, kept for the next checkpoint so that it need not be made while the VM stands still. The job has it then.
+    pub(crate) all: Bitmap,
     pub(crate) job: Job,
     /// Checkpoint to be restored as soon as the present one is made.
     pub(crate) waiting: Option<u64>,
@@ -73,9 +76,9 @@ pub(crate) struct Vm {
 
 impl Vm {
     pub(crate) fn new(setup: VmSetup) -> Self {
-        let since = Bitmap::full(setup.pages);
+        let (since, all) = (Bitmap::full(setup.pages), Bitmap::full(setup.pages));
         let (checkpoints, head, epoch) = (BTreeMap::new(), None, None);
-        Self { setup, checkpoints, head, epoch, since, job: Job::None, waiting: None, answer: None }
+        Self { setup, checkpoints, head, epoch, since, all, job: Job::None, waiting: None, answer: None }
     }
 
     /// Checkpoints that count against the quota.
@@ -131,7 +134,9 @@ impl Vm {
             Job::None => {}
             Job::Making(making) => {
                 let id = making.id();
-                making.drop_into(&mut self.since, store);
+                let (since, all) = making.give_up(store);
+                self.since = since.unwrap_or_else(|| core::mem::take(&mut self.since));
+                self.keep_all(all);
                 if let Some(record) = self.checkpoints.get_mut(&id) {
                     record.standing = Standing::Failed(why);
                     record.state = Vec::new();
@@ -142,6 +147,12 @@ impl Vm {
                 self.lose_head(store);
             }
         }
+    }
+
+    /// The bitmap of all pages comes back from a job.
+    pub(crate) fn keep_all(&mut self, mut all: Bitmap) {
+        all.fill(true);
+        self.all = all;
     }
 
     /// Forget a checkpoint.
