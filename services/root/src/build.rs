@@ -13,7 +13,7 @@ use root::image::{self, Image};
 use root::{archive, pack};
 use rt::cap::{CNode, Frame, HostSpace, Notification, Reply, Thread, Vcpu};
 use rt::thread::Start;
-use rt::{Cap, layout, scratch};
+use rt::{Cap, layout};
 
 use crate::estate::Estate;
 use crate::failure::{Failure, Result, core};
@@ -73,12 +73,12 @@ fn build(system: &mut System, index: usize) -> Result<()> {
         .ok_or_else(|| Failure::new(alloc::format!("there is no image {:?}", partition.spec.image)))?;
     let image = image::read(file).map_err(|flaw| Failure::new(alloc::format!("image: {flaw}")))?;
     let made = make(estate, partition, plan::parts(&partition.spec, &image, &windows.borrowed))?;
-    map_own(&made, &image)?;
+    map_own(estate, &made, &image)?;
     map_borrowed(estate, partition, &made, &windows)?;
     let environment = grant::all(system, index, &made, &windows)?;
-    let System { estate: _, partitions, boot, .. } = system;
+    let System { estate, partitions, boot, .. } = system;
     let partition = &mut partitions[index];
-    write_environment(&made, partition, &environment)?;
+    write_environment(estate, &made, partition, &environment)?;
     let cpu = slot::FIRST_CPU + u64::from(environment.cpu);
     debug_assert!(u64::from(environment.cpu) < boot.cpu_count);
     configure(&made, partition, image.entry, cpu).map_err(core("configure the thread"))?;
@@ -166,7 +166,7 @@ fn sort(parts: &[Part], slots: &BTreeMap<usize, CPtr>) -> Option<Made> {
 }
 
 /// Fills and maps its own frames, all but the environment, which is not known yet.
-fn map_own(made: &Made, image: &Image<'_>) -> Result<()> {
+fn map_own(estate: &mut Estate, made: &Made, image: &Image<'_>) -> Result<()> {
     for (frame, part) in &made.frames {
         let Some((address, rights)) = part.place else { continue };
         if *frame == made.environment {
@@ -183,7 +183,7 @@ fn map_own(made: &Made, image: &Image<'_>) -> Result<()> {
                     target.copy_from_slice(data);
                 }
             };
-            scratch::with_frame(*frame, copy).map_err(core("fill a frame"))?;
+            estate.fill(*frame, copy)?;
         }
         frame.map(made.space, address, rights).map_err(core("map a frame"))?;
     }
@@ -212,7 +212,12 @@ fn map_borrowed(
     Ok(())
 }
 
-fn write_environment(made: &Made, partition: &Partition, environment: &Environment) -> Result<()> {
+fn write_environment(
+    estate: &mut Estate,
+    made: &Made,
+    partition: &Partition,
+    environment: &Environment,
+) -> Result<()> {
     let encoded =
         postcard::to_allocvec(environment).map_err(|_| Failure::new("cannot encode the environment"))?;
     let header = [encoded.len() as u64, partition.spec.heap_bytes];
@@ -223,8 +228,7 @@ fn write_environment(made: &Made, partition: &Partition, environment: &Environme
         }
         body.get_mut(..encoded.len()).map(|body| body.copy_from_slice(&encoded))
     };
-    let filled = scratch::with_frame(made.environment, fill).map_err(core("fill the environment"))?;
-    filled.ok_or_else(|| Failure::new("the environment is too long"))?;
+    estate.fill(made.environment, fill)?.ok_or_else(|| Failure::new("the environment is too long"))?;
     let mapped = made.environment.map(made.space, layout::ENVIRONMENT, Rights::READ);
     mapped.map_err(core("map the environment"))
 }

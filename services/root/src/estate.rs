@@ -11,8 +11,8 @@ use abi::rights::Rights;
 use abi::{CPtr, PAGE_SIZE};
 use root::block::Block;
 use root::slots::Slots;
-use rt::Cap;
 use rt::cap::{CNode, Frame, Untyped};
+use rt::{Cap, scratch};
 
 use crate::failure::{Failure, Result, core};
 
@@ -41,6 +41,8 @@ pub struct Estate {
     slots: Slots,
     pieces: Vec<Piece>,
     own: Cap<Untyped>,
+    /// Capabilities to frames that root sees for now, to fill them.
+    seen: Vec<CPtr>,
 }
 
 impl Estate {
@@ -51,7 +53,8 @@ impl Estate {
             |info: &UntypedInfo| Piece { cap: Cap::new(info.slot), size: 1 << info.size_bits, used: 0 };
         let pieces = boot.untyped[..count].iter().map(piece).collect();
         let slots = Slots::new(boot.first_free_slot, 1 << ROOT_CNODE_RADIX);
-        let mut estate = Self { node: Cap::new(slot::CNODE), slots, pieces, own: Cap::new(0) };
+        let mut estate =
+            Self { node: Cap::new(slot::CNODE), slots, pieces, own: Cap::new(0), seen: Vec::new() };
         estate.read_books()?;
         estate.own = estate.untyped(OWN_BITS)?;
         Ok(estate)
@@ -97,6 +100,21 @@ impl Estate {
             self.slots.give_back(slot);
         }
         minted.map(|()| slot).map_err(core("derive a capability"))
+    }
+
+    /// Lets `work` write the bytes of a frame. Root sees the frame until [`Self::look_away`].
+    pub fn fill<T>(&mut self, frame: Cap<Frame>, work: impl FnOnce(&mut [u8]) -> T) -> Result<T> {
+        let copy = self.derive(frame.cptr(), Rights::READ.or(Rights::WRITE), 0)?;
+        self.seen.push(copy);
+        scratch::fill(Cap::new(copy), work).map_err(core("fill a frame"))
+    }
+
+    /// Unmaps all frames that were filled: all at once, for it stops every CPU each time.
+    pub fn look_away(&mut self) {
+        for copy in core::mem::take(&mut self.seen) {
+            self.discard(copy);
+        }
+        scratch::fill_again();
     }
 
     /// Takes untyped memory.

@@ -92,7 +92,10 @@ pub fn restart(system: &mut System, index: usize) {
     partition.restarts += 1;
     let opened = opened.and_then(|closed| if closed { grant::again(system, index) } else { Ok(()) });
     match opened {
-        Ok(()) => system.start_one(index),
+        Ok(()) => {
+            system.start_one(index);
+            system.estate.look_away();
+        }
         Err(Failure(reason)) => system.refuse(index, reason),
     }
 }

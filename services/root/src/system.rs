@@ -121,6 +121,7 @@ impl System {
         if let Some(ports) = console.and_then(|console| self.journal.hand_over(console.doorbell)) {
             self.estate.discard(ports.cptr());
         }
+        self.estate.look_away();
     }
 
     /// Builds and starts a partition; its state says what came of it.

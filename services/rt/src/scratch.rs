@@ -8,7 +8,7 @@ use abi::CPtr;
 use abi::boot::{ModuleInfo, slot};
 use abi::error::Error;
 use abi::rights::Rights;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::cap::{Cap, Frame, GuestSpace, HostSpace, Vcpu};
 use crate::layout;
@@ -16,6 +16,8 @@ use crate::vm::VirtualCpu;
 
 /// Where frames are filled.
 const SCRATCH: u64 = 0x5000_0000_0000;
+/// Where frames are filled and left for a while.
+const FILL: u64 = 0x5100_0000_0000;
 /// log2 of the bytes of the largest frame that is filled: it takes no large page, so that table pages are used again.
 pub const MAX_BITS: u8 = 20;
 /// Distance between the windows of two modules; a module begins as far into its window as its memory lies beyond a
@@ -47,6 +49,35 @@ pub fn with_frame<T>(frame: Cap<Frame>, work: impl FnOnce(&mut [u8]) -> T) -> Re
     let unmapped = if result.is_ok() { frame.unmap() } else { Ok(()) };
     BUSY.store(false, Ordering::Release);
     unmapped.and(result)
+}
+
+/// First address after those that [`fill`] uses.
+const FILL_END: u64 = FILL + (64 << 20);
+/// Where [`fill`] maps next.
+static FILL_NEXT: AtomicU64 = AtomicU64::new(FILL);
+
+/// Lets `work` write the bytes of a frame, and leaves it mapped: undoing a mapping stops every CPU, and is better done
+/// for many at a time, by deleting `copy`. After that, [`fill_again`].
+///
+/// # Errors
+/// `OutOfRange` where the addresses are used up; otherwise as the core says.
+pub fn fill<T>(copy: Cap<Frame>, work: impl FnOnce(&mut [u8]) -> T) -> Result<T, Error> {
+    let (_, bits) = copy.describe()?;
+    let address = FILL_NEXT.load(Ordering::Relaxed).next_multiple_of(1u64 << bits);
+    if bits > MAX_BITS || address + (1 << bits) > FILL_END {
+        return Err(Error::OutOfRange);
+    }
+    let space: Cap<HostSpace> = Cap::new(slot::SPACE);
+    copy.map(space, address, Rights::READ.or(Rights::WRITE))?;
+    FILL_NEXT.store(address + (1 << bits), Ordering::Relaxed);
+    // SAFETY: 1. Mapped just now, readable and writable, `1 << bits` bytes; the core maps nothing twice at one address, so this is
+    // the one reference to them. 2. It ends with `work`: `T` cannot hold it.
+    Ok(work(unsafe { core::slice::from_raw_parts_mut(address as *mut u8, 1 << bits) }))
+}
+
+/// All that [`fill`] mapped is unmapped: its addresses can be used again.
+pub fn fill_again() {
+    FILL_NEXT.store(FILL, Ordering::Relaxed);
 }
 
 /// Configures a vCPU with `guest` and maps its page (number `number`, below 64) into the root service's own space, for good.
