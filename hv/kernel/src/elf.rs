@@ -38,7 +38,7 @@ const USER_END: u64 = 1 << 47;
 impl Image {
     /// Check the headers (ELF-64, little-endian, x86-64, executable).
     pub fn new(base: u64, size: u64) -> Option<Self> {
-        if size < 64 || base % 8 != 0 {
+        if size < 64 || !base.is_multiple_of(8) {
             return None;
         }
         let image = Self { base, size, entry: 0, table: 0, count: 0 };

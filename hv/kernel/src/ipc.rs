@@ -260,10 +260,11 @@ fn ready_to_receive(endpoint: Ref<Endpoint>, hold: &Hold) -> Outcome {
         }
         endpoint.home.store(state::here(), Ordering::Relaxed);
     }
-    if let Waiting::Callers(caller) = endpoint.meeting.waiting() {
-        if caller.grant.get() && Info(caller.info.get()).caps() > 0 {
-            hold.need(Grip::Lock)?;
-        }
+    if let Waiting::Callers(caller) = endpoint.meeting.waiting()
+        && caller.grant.get()
+        && Info(caller.info.get()).caps() > 0
+    {
+        hold.need(Grip::Lock)?;
     }
     Ok(())
 }

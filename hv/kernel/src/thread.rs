@@ -164,11 +164,11 @@ pub fn detach(thread: Ref<Thread>) {
             }
         }
         ThreadState::Waiting => {
-            if let Some(notification) = thread.waits_for.take() {
-                if !notification.bound.get() {
-                    notification.thread.set(None);
-                    notification.home.store(0, core::sync::atomic::Ordering::SeqCst);
-                }
+            if let Some(notification) = thread.waits_for.take()
+                && !notification.bound.get()
+            {
+                notification.thread.set(None);
+                notification.home.store(0, core::sync::atomic::Ordering::SeqCst);
             }
         }
     }

@@ -45,10 +45,10 @@ pub fn arm(cpu: &CpuState) {
     if let Some(first) = cpu.timeouts.first() {
         next = next.min(first.deadline.get());
     }
-    if let Some(current) = cpu.current.get() {
-        if cpu.ready.any_at(current.priority.get()) {
-            next = next.min(cpu.slice_end.get());
-        }
+    if let Some(current) = cpu.current.get()
+        && cpu.ready.any_at(current.priority.get())
+    {
+        next = next.min(cpu.slice_end.get());
     }
     if next == cpu.timer.get() {
         return;

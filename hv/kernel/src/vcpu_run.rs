@@ -118,10 +118,10 @@ impl Run {
         if self.vcpu.kicked.load(Ordering::Relaxed) && self.vcpu.kicked.swap(false, Ordering::SeqCst) {
             return Some((Exit::Kicked, 0));
         }
-        if let Some(notification) = self.thread.bound.get() {
-            if notification.word.load(Ordering::Relaxed) != 0 {
-                return Some((Exit::Notification, notification.word.swap(0, Ordering::SeqCst)));
-            }
+        if let Some(notification) = self.thread.bound.get()
+            && notification.word.load(Ordering::Relaxed) != 0
+        {
+            return Some((Exit::Notification, notification.word.swap(0, Ordering::SeqCst)));
         }
         let deadline = self.pages.shared.deadline.get();
         cpu.vcpu_deadline.set(deadline);

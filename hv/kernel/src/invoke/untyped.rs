@@ -59,16 +59,14 @@ fn retype(call: &Call) -> Outcome {
 
 /// Set what is not zero in fresh objects. Only spaces can fail: there are more than the core can number.
 fn initialise(make: &Make) -> Result<(), Error> {
-    let mut done: u64 = 0;
-    for (_, cap) in make.objects() {
+    for (done, (_, cap)) in make.objects().enumerate() {
         if initialise_one(&cap).is_none() {
             // Give the numbers back that were taken so far.
-            for (_, earlier) in make.objects().take(done as usize) {
+            for (_, earlier) in make.objects().take(done) {
                 forget_number(&earlier);
             }
             return Err(Error::NotEnoughMemory);
         }
-        done += 1;
     }
     Ok(())
 }
