@@ -3,14 +3,16 @@
 
 mod checkpoints;
 mod example;
+mod hostile;
 mod line;
+mod nmi;
 mod restart;
 
 use super::table::Script;
 use crate::demo;
 use crate::evidence::{Beat, NO_BEAT_MISSED};
 use crate::live::{HEARTBEAT, Live};
-use crate::qemu::Machine;
+use crate::qemu::{Machine, System};
 use anyhow::{Result, bail};
 use std::path::Path;
 
@@ -28,12 +30,21 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("checkpoints-quota", checkpoints::quota),
     ("write-a-service", example::boots),
     ("vm-pause-stop-start", checkpoints::pause_stop_start),
+    ("hostile-guest-tries-everything", hostile::tries_everything),
+    ("hostile-guests-end-badly", hostile::ends_badly),
+    ("hostile-guests-take-all", hostile::hogs),
+    ("nmi-in-guest", nmi::in_guest),
 ];
 
 /// A booted system for a scenario; its socket lies beside the log.
 fn boot(machine: &Machine, iso: &Path, log: &Path) -> Result<Live> {
     let folder = log.with_extension("run");
     Live::boot(machine.clone(), iso, log, &folder, false)
+}
+
+/// The same with the system of `tests/manifests/NAME.toml`.
+fn boot_system(name: &'static str, machine: &Machine, iso: &Path, log: &Path) -> Result<Live> {
+    boot(&Machine { system: System::Named(name), ..machine.clone() }, iso, log)
 }
 
 fn main_job(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
