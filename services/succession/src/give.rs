@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The giving half of both machines: one resource after the other, until only the giver's home is left.
+//!
+//! It waits by looking at the ledger: a resource is given when its word names the other party, whatever was said or
+//! not heard. A VM's vCPUs stop one by one, its own word follows, and by that one exchange all of it has changed
+//! owner. Used by the incumbent in a succession, and by the successor when things go back.
+
+use crate::{Action, Actions, Change, Event, Message, Party, Resource, State, Table};
+
+/// Where giving is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Giver {
+    /// To choose what comes next.
+    Choosing,
+    /// The other party builds this VM, which runs on here.
+    Preparing(u8),
+    /// The vCPUs of this VM are being stopped.
+    Parking(u8),
+    /// This is offered.
+    Offering(Resource),
+    /// Only the home is left.
+    Empty,
+}
+
+impl Giver {
+    /// The next state and what to do.
+    pub fn step(self, me: Party, table: &impl Table, event: Event) -> (Self, Actions) {
+        match (self, event) {
+            (Self::Choosing, _) => Self::choose(me, table),
+            (Self::Preparing(vm), Event::Said(Message::Ready(ready))) if ready == vm => Self::park(vm, table),
+            (Self::Preparing(_), _) => (self, Actions::NONE),
+            (Self::Parking(vm), _) => Self::park(vm, table),
+            (Self::Offering(resource), _) if table.owner(resource) != Some(me) => Self::choose(me, table),
+            (Self::Offering(_) | Self::Empty, _) => (self, Actions::NONE),
+        }
+    }
+
+    fn choose(me: Party, table: &impl Table) -> (Self, Actions) {
+        let shape = table.shape();
+        let mine = |r: &Resource| table.word(*r).filter(|word| word.owner == me && word.home != Some(me));
+        for vm in 0..shape.vms {
+            match mine(&Resource::Vm(vm)).map(|word| word.state) {
+                Some(State::Held) => {
+                    return (Self::Preparing(vm), Actions::one(Action::Send(Message::Prepare(vm))));
+                }
+                Some(State::Leaving) => return (Self::Offering(Resource::Vm(vm)), Actions::one(commit(vm))),
+                Some(State::Bound(_)) | None => {}
+            }
+        }
+        for resource in shape.plain() {
+            let next = Self::Offering(resource);
+            match mine(&resource).map(|word| word.state) {
+                Some(State::Held) => return (next, give(resource)),
+                Some(State::Leaving) => return (next, Actions::one(Action::Send(Message::Offer(resource)))),
+                Some(State::Bound(_)) | None => {}
+            }
+        }
+        (Self::Empty, Actions::NONE)
+    }
+
+    fn park(vm: u8, table: &impl Table) -> (Self, Actions) {
+        let running = |r: &Resource| table.word(*r).is_some_and(|word| word.state == State::Held);
+        let Some(vcpu) = table.shape().of(vm).find(running) else {
+            let offer = Action::Change(Resource::Vm(vm), Change::Offer);
+            return (Self::Offering(Resource::Vm(vm)), Actions::two(offer, commit(vm)));
+        };
+        let number = match vcpu {
+            Resource::Vcpu(_, number) => number,
+            Resource::Vm(_) | Resource::Line(_) | Resource::Cpu(_) | Resource::Extent(_) => 0,
+        };
+        // The service fills in how many bytes of state it wrote.
+        let switch = Action::Send(Message::Switch { vm, vcpu: number, bytes: 0 });
+        // The state lies in the bridge before the word says so.
+        (Self::Parking(vm), Actions::three(Action::Stop(vcpu), switch, Action::Change(vcpu, Change::Offer)))
+    }
+}
+
+const fn commit(vm: u8) -> Action {
+    Action::Send(Message::Commit(vm))
+}
+
+/// Stop using a resource, then say so in its word, then aloud.
+const fn give(resource: Resource) -> Actions {
+    let offer = Action::Change(resource, Change::Offer);
+    Actions::three(Action::Release(resource), offer, Action::Send(Message::Offer(resource)))
+}
+
+/// The next piece of the leaver's home to give. Its last CPU comes last, and writes its word as the last thing it does,
+/// so nothing is said after it. Nothing: it has left.
+pub(crate) fn leave(me: Party, table: &impl Table) -> Option<Actions> {
+    table
+        .shape()
+        .plain()
+        .find(|r| home_of(me, table, *r) && table.holds(me, *r))
+        .map(|resource| Actions::two(Action::Release(resource), Action::Change(resource, Change::Offer)))
+}
+
+/// Whether a resource is a party's home.
+pub(crate) fn home_of(who: Party, table: &impl Table, resource: Resource) -> bool {
+    table.word(resource).is_some_and(|word| word.home == Some(who))
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The taking half of both machines, and all that a party does from the ledger alone.
+//!
+//! Owns the answer to "what can I take next": whatever is leaving, taken by an exchange that only one party wins, and
+//! of a fallen party everything. The word is written first, the resource used after. A message only says where to
+//! look first, so that the switch path does not search.
+
+use crate::{Action, Actions, Change, Message, Party, Resource, State, Table};
+
+/// The next thing to take, in the order of the ledger.
+pub(crate) fn take_next(me: Party, table: &impl Table) -> Option<Actions> {
+    let shape = table.shape();
+    (0..shape.vms)
+        .find_map(|vm| take_vm(me, table, vm))
+        .or_else(|| shape.plain().find_map(|resource| take_plain(me, table, resource)))
+}
+
+/// What the other party said: build, or look at one resource. `None`: nothing to take there.
+pub(crate) fn take_said(me: Party, table: &impl Table, message: Message) -> Option<Actions> {
+    match message {
+        Message::Prepare(vm) => Some(Actions::two(Action::Build(vm), Action::Send(Message::Ready(vm)))),
+        Message::Commit(vm) => take_vm(me, table, vm),
+        Message::Offer(resource) => take_plain(me, table, resource),
+        Message::Greet { .. }
+        | Message::Welcome { .. }
+        | Message::Ready(_)
+        | Message::Switch { .. }
+        | Message::GiveBack(_)
+        | Message::Taken(_)
+        | Message::Abort(_)
+        | Message::Retire => None,
+    }
+}
+
+fn fallen(table: &impl Table) -> Option<Party> {
+    table.course().and_then(|course| course.fallen)
+}
+
+/// How a word can become the caller's: taken, seized, or not.
+fn way(me: Party, table: &impl Table, resource: Resource) -> Option<Change> {
+    let word = table.word(resource)?;
+    match word.state {
+        State::Leaving => Some(Change::Take),
+        State::Held if word.owner != me && fallen(table) == Some(word.owner) => Some(Change::Seize),
+        State::Held | State::Bound(_) => None,
+    }
+}
+
+fn take_vm(me: Party, table: &impl Table, vm: u8) -> Option<Actions> {
+    let resource = Resource::Vm(vm);
+    if table.holds(me, resource) {
+        let (vcpu, change) = table.shape().of(vm).find_map(|vcpu| Some((vcpu, way(me, table, vcpu)?)))?;
+        let others = table.shape().of(vm).filter(|r| way(me, table, *r).is_some()).count();
+        let (change, run) = (Action::Change(vcpu, change), Action::Run(vcpu));
+        return Some(match others {
+            1 => Actions::three(change, run, Action::Send(Message::Taken(resource))),
+            _ => Actions::two(change, run),
+        });
+    }
+    way(me, table, resource).map(|change| Actions::two(Action::Build(vm), Action::Change(resource, change)))
+}
+
+fn take_plain(me: Party, table: &impl Table, resource: Resource) -> Option<Actions> {
+    let change = Action::Change(resource, way(me, table, resource)?);
+    Some(Actions::three(change, Action::Adopt(resource), Action::Send(Message::Taken(resource))))
+}
+
+/// The next of what a restarted service owns, from the given number on: used again, whatever its predecessor was
+/// about to do with it. Returns the number to go on with.
+pub(crate) fn resume(me: Party, table: &impl Table, from: u16) -> Option<(u16, Actions)> {
+    (0_u16..).zip(table.shape().all()).skip(usize::from(from)).filter(|(_, r)| table.holds(me, *r)).find_map(
+        |(number, resource)| {
+            let action = match resource {
+                Resource::Vm(_) => return None,
+                Resource::Vcpu(..) => Action::Run(resource),
+                Resource::Line(_) | Resource::Cpu(_) | Resource::Extent(_) => Action::Adopt(resource),
+            };
+            Some((number.saturating_add(1), Actions::one(action)))
+        },
+    )
+}
