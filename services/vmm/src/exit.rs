@@ -30,6 +30,8 @@ pub enum Outcome {
     Notification,
     /// A program calls; RIP is past the instruction.
     Call(Call),
+    /// An instruction on device memory that the monitor does not know; the guest is told that it is undefined.
+    Undefined(Code),
     /// The VM cannot go on.
     Crash(Crash),
 }
@@ -43,8 +45,6 @@ pub enum Crash {
     InvalidState(u64),
     /// Code, a page table or the target of an event lies where there is no memory.
     Outside(u64),
-    /// An instruction on device memory that the monitor does not know.
-    Unsupported(Code),
     /// Memory of the guest is not mapped.
     Unmapped(u64),
     /// A machine check or another exception that is not the guest's.
@@ -63,8 +63,8 @@ impl fmt::Display for Crash {
             Crash::Shutdown => f.write_str("triple fault"),
             Crash::InvalidState(field) => write!(f, "the processor refuses its state (field {field})"),
             Crash::Outside(address) => write!(f, "code, table or stack outside of memory, at {address:#x}"),
-            Crash::Unsupported(code) => write!(f, "instruction {:02x?} on device memory", code.bytes()),
             Crash::Unmapped(address) => write!(f, "memory at {address:#x} is not mapped"),
+            Crash::Exception(MACHINE_CHECK) => f.write_str("machine check"),
             Crash::Exception(vector) => write!(f, "exception {vector}"),
             Crash::TaskSwitch => f.write_str("task switch"),
             Crash::Unknown(code, info1, info2) => write!(f, "exit {code:#x} ({info1:#x}, {info2:#x})"),
@@ -72,6 +72,8 @@ impl fmt::Display for Crash {
         }
     }
 }
+
+const MACHINE_CHECK: u64 = 18;
 
 /// Where an exit happened, and what it can reach.
 pub struct Site<'a> {
@@ -134,7 +136,10 @@ fn solve(site: &mut Site, problem: Problem) -> Outcome {
             Outcome::Resume
         }
         Problem::Changed => Outcome::Resume,
-        Problem::Unsupported(code) => Outcome::Crash(Crash::Unsupported(code)),
+        Problem::Unsupported(code) => {
+            raise(site.vcpu.page(), vector::INVALID_OPCODE);
+            Outcome::Undefined(code)
+        }
     }
 }
 

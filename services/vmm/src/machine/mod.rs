@@ -302,6 +302,10 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             Outcome::Notification => return Next::Serve,
             Outcome::Halt => self.halt(cpu),
             Outcome::Call(call) => self.call(cpu, call),
+            Outcome::Undefined(code) => {
+                let bytes = code.bytes();
+                self.outside.log(format_args!("instruction {bytes:02x?} on device memory is not known: #UD"));
+            }
             Outcome::Crash(crash) => self.fail(&crash.to_string()),
         }
         Next::Step

@@ -197,6 +197,20 @@ fn output_reaches_ring_and_log() {
 }
 
 #[test]
+fn an_instruction_that_is_not_known_is_undefined_and_a_machine_check_is_the_end() {
+    // FLD, which the monitor does not carry out on device memory.
+    let memory: Step = Box::new(|page| exit(page, Exit::Memory, [0xd000_0000, 0, 0, 0]));
+    let check: Step = Box::new(|page| exit(page, Exit::Exception, [18, 0, 0, 0]));
+    let mut machine = machine(&[0xdd, 0x01], vec![memory, output(b'x'), check]);
+    machine.step();
+    assert_eq!(machine.processors[0].vcpu.page().inject & 0xff, 6);
+    machine.step();
+    assert_eq!(machine.state, State::Running);
+    machine.step();
+    assert_eq!(machine.state, State::Failed("machine check".into()));
+}
+
+#[test]
 fn a_checkpoint_returns_twice() {
     let mut machine =
         machine(VMMCALL, vec![hypercall(CHECKPOINT, HALF, 0), output(b'x'), hypercall(RESTORE, HALF, 1)]);
