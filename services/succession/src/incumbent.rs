@@ -44,6 +44,10 @@ impl Incumbent {
     pub fn step(self, me: Party, table: &impl Table, event: Event) -> (Self, Actions) {
         match (self, event) {
             (Self::Idle | Self::Whole | Self::Gone, Event::Fell) => (self, Actions::NONE),
+            // What it holds comes first; the fall is written down, and found at the end.
+            (Self::Resuming(_), Event::Fell) => (self, fell(me).1),
+            // A restart may have left its home released and still its own.
+            (Self::Retiring, Event::Fell) => (Self::Resuming(0), fell(me).1),
             (_, Event::Fell) => fell(me),
             (Self::Idle, Event::Start) => (Self::Carving, turn(Turn::Carve)),
             (Self::Idle, _) => (self, Actions::NONE),
@@ -131,18 +135,28 @@ fn collect(now: Incumbent, me: Party, table: &impl Table) -> (Incumbent, Actions
 }
 
 fn resumed(from: u16, me: Party, table: &impl Table) -> (Incumbent, Actions) {
+    // Had it heard of a fall, it wrote that down.
+    let fallen = table.course().is_some_and(|course| course.fallen == Some(me.peer()));
     let phase = table.course().map_or(Phase::Quiet, |course| course.phase);
     match phase {
         // Its leaving goes on; what it released stays so.
-        Phase::Retired => return (Incumbent::Retiring, Actions::NONE),
+        Phase::Retired if !fallen => return (Incumbent::Retiring, Actions::NONE),
         Phase::Quiet if table.course().is_some_and(|course| course.incumbent != me) => {
             return (Incumbent::Gone, Actions::NONE);
         }
         Phase::Quiet => return (Incumbent::Whole, Actions::NONE),
-        Phase::Carving | Phase::Launched | Phase::Cancelled | Phase::Greeted | Phase::Back => {}
+        Phase::Carving
+        | Phase::Launched
+        | Phase::Cancelled
+        | Phase::Greeted
+        | Phase::Back
+        | Phase::Retired => {}
     }
     if let Some((next, actions)) = resume(me, table, from) {
         return (Incumbent::Resuming(next), actions);
+    }
+    if fallen {
+        return fell(me);
     }
     match phase {
         // Whether the successor was started is known to nobody; it has no VM, so it is stopped.

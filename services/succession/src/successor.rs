@@ -44,6 +44,8 @@ impl Successor {
     pub fn step(self, me: Party, table: &impl Table, event: Event) -> (Self, Actions) {
         match (self, event) {
             (Self::Absent | Self::Standby | Self::Sole | Self::Gone, Event::Fell) => (self, Actions::NONE),
+            // What it holds comes first; the fall is written down, and found at the end.
+            (Self::Resuming(_), Event::Fell) => (self, fell(me, table).1),
             (_, Event::Fell) => fell(me, table),
             (Self::Absent, Event::Start) => (Self::Booting, Actions::NONE),
             (Self::Absent, _) => (self, Actions::NONE),
@@ -131,6 +133,10 @@ fn leaving(me: Party, table: &impl Table) -> (Successor, Actions) {
 fn resumed(from: u16, me: Party, table: &impl Table) -> (Successor, Actions) {
     if let Some((next, actions)) = resume(me, table, from) {
         return (Successor::Resuming(next), actions);
+    }
+    // The restarted one had heard of the fall, and wrote it down.
+    if table.course().is_some_and(|course| course.fallen == Some(me.peer())) {
+        return fell(me, table);
     }
     match table.course().map_or(Phase::Quiet, |course| course.phase) {
         Phase::Carving | Phase::Launched => (Successor::Booting, Actions::NONE),

@@ -70,13 +70,18 @@ struct Mark {
     retired: bool,
     fell: [bool; 2],
     greeted_fall: bool,
+    /// Whether a side is on its way out, and may be gone before it hears of the other's fall.
+    leaves: [bool; 2],
 }
 
 impl Mark {
     fn of(world: &World, end: Option<End>) -> Self {
         let taken = fate(world.party(1), &world.ledger, 0) != Some(Fate::Stopped(world.incumbent));
-        let leaves = world.sides[0].machine == Machine::Incumbent(Incumbent::Retiring);
-        Self { end, retired: world.retired || leaves, fell: world.fell, greeted_fall: taken }
+        let [incumbent, successor] = [world.sides[0].machine, world.sides[1].machine];
+        let first = matches!(incumbent, Machine::Incumbent(Incumbent::Retiring | Incumbent::Gone));
+        let second = matches!(successor, Machine::Successor(Successor::Leaving | Successor::Gone));
+        let retired = world.retired || incumbent == Machine::Incumbent(Incumbent::Retiring);
+        Self { end, retired, fell: world.fell, greeted_fall: taken, leaves: [first, second] }
     }
 }
 
@@ -179,11 +184,12 @@ fn over_all(ways: &[Vec<(Kind, usize)>], marks: &[Mark]) -> Result<(), String> {
                 (sole && !whole, "retired, and the successor is not alone at the end")
             }
             [false, false] => (whole, "no way back"),
-            [false, true] => {
-                (whole || nobody[number], "the successor fell, and the incumbent does not get all")
-            }
+            [false, true] => (
+                whole || mark.leaves[0] && nobody[number],
+                "the successor fell, and the incumbent does not get all",
+            ),
             [true, false] if mark.greeted_fall => (
-                sole || nobody[number] || standby[number],
+                sole || mark.leaves[1] && nobody[number],
                 "the incumbent fell, and the successor does not get all",
             ),
             [true, false] => {
