@@ -120,8 +120,11 @@ unsafe fn copy(from: *const u8, to: *mut u8, size: usize) {
     // SAFETY: As the caller promises; the direction flag is clear by the calling convention.
     unsafe {
         core::arch::asm!(
+            "rep movsq",
+            "mov rcx, {rest}",
             "rep movsb",
-            inout("rcx") size => _,
+            rest = in(reg) size % 8,
+            inout("rcx") size / 8 => _,
             inout("rsi") from => _,
             inout("rdi") to => _,
             options(nostack, preserves_flags),
