@@ -10,6 +10,8 @@ pub mod exit;
 pub mod fault;
 pub mod frame;
 pub mod fuzz;
+pub mod hostile_race;
+pub mod hostile_vm;
 pub mod notification;
 pub mod schedule;
 pub mod seal;

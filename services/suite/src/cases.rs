@@ -3,8 +3,8 @@
 //! begins with `long-` runs for minutes.
 
 use crate::case::{
-    bench, capability, cnode, device, endpoint, exit, fault, frame, fuzz, notification, schedule, seal,
-    untyped,
+    bench, capability, cnode, device, endpoint, exit, fault, frame, fuzz, hostile_race, hostile_vm,
+    notification, schedule, seal, untyped,
 };
 use crate::context::Context;
 use crate::outcome::Outcome;
@@ -76,9 +76,21 @@ pub const CASES: &[Case] = &[
     Case { name: "seal-auto-unseal", run: seal::auto_unseal },
     Case { name: "seal-pager", run: seal::pager },
     Case { name: "seal-pager-across", run: seal::pager_across },
+    Case { name: "seal-large-pages", run: seal::large_pages },
     Case { name: "seal-guest-write", run: seal::write },
     Case { name: "fuzz-empty", run: fuzz::empty },
     Case { name: "fuzz-rich", run: fuzz::rich },
+    Case { name: "hostile-signal-and-stop", run: hostile_race::signal_and_stop },
+    Case { name: "hostile-bound-wait", run: hostile_race::bound_wait },
+    Case { name: "hostile-one-reply", run: hostile_race::one_reply },
+    Case { name: "hostile-stop-in-call", run: hostile_race::stop_in_call },
+    Case { name: "hostile-turns-after-call", run: hostile_race::turns_after_call },
+    Case { name: "hostile-spaces-run-out", run: hostile_race::spaces_run_out },
+    Case { name: "hostile-one-vcpu-everywhere", run: hostile_vm::one_vcpu_everywhere },
+    Case { name: "hostile-guest-takes-turns", run: hostile_vm::guest_takes_turns },
+    Case { name: "hostile-traced-guest", run: hostile_vm::traced_guest },
+    Case { name: "hostile-pager-dies", run: hostile_vm::pager_dies },
+    Case { name: "hostile-moving-vmm", run: hostile_vm::moving_vmm },
     Case { name: "bench-ipc", run: bench::ipc },
     Case { name: "bench-ipc-across", run: bench::ipc_across },
     Case { name: "bench-syscall", run: bench::null },

@@ -132,3 +132,34 @@ pub fn write(context: &mut Context) -> Outcome {
     refuses(reader.write(0x7000, bounce, 0, 1), Error::MissingRights, "write without WRITE")?;
     refuses(reader.seal(), Error::MissingRights, "seal without SEAL")
 }
+
+/// Large pages are split where they are written, and only there; without room for the split nothing is written.
+pub fn large_pages(context: &mut Context) -> Outcome {
+    const BASE: u64 = 0x40_0000;
+    if !context.has_virtualization() {
+        return context.skip("no virtualization");
+    }
+    let bounce = context.frame(12)?;
+    for (bits, fits) in [(16, true), (14, false)] {
+        let space: Cap<GuestSpace> = Cap::new(context.make(abi::object::ObjectType::GuestSpace, bits)?);
+        let memory = context.frame(22)?;
+        memory.map(space, BASE, Rights::READ.or(Rights::WRITE)).tried("map 4 MiB")?;
+        let epoch = space.seal().tried("seal")?;
+        let written = space.write(BASE + 0x5000, bounce, 0, 8);
+        if !fits {
+            ensure!(written.is_err(), "a write without room for the split");
+            continue;
+        }
+        written.tried("write to a sealed large page")?;
+        space.unseal(BASE + 0x20_0000).tried("unseal in the other one")?;
+        let mut words = [0; 16];
+        let harvest = space.harvest(BASE, epoch, false, &mut words).tried("harvest")?;
+        ensure!(harvest.next >= BASE + 0x40_0000, "a harvest up to {:#x} only", harvest.next);
+        equal(words[0], 1 << 5, "the first large page's books")?;
+        equal(words[8], 1, "the second one's")?;
+        equal(words[1..8].iter().chain(&words[9..]).sum::<u64>(), 0, "all other pages")?;
+        memory.unmap().tried("unmap what was split")?;
+        refuses(space.write(BASE + 0x5000, bounce, 0, 8), Error::NotMapped, "a write to what is gone")?;
+    }
+    Ok(())
+}
