@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Time limit of one wait. Generous: everything is emulated, and the developer's machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(180);
+/// Time limit of a whole scenario.
+const WHOLE: Duration = Duration::from_secs(900);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 /// What the core says when it stops.
@@ -30,6 +32,8 @@ pub struct Live {
     /// The operator's line, for further sessions.
     pub line: Line,
     running: Running,
+    /// When a scenario has to be at its end.
+    end: Instant,
     verbose: bool,
     /// Lines of the machine's console that nobody has waited for yet.
     said: VecDeque<String>,
@@ -47,7 +51,8 @@ impl Live {
         loop {
             watch(&mut running, verbose, &mut said)?;
             if let Ok(operator) = line.connect(Duration::ZERO) {
-                return Ok(Live { operator, line, running, verbose, said });
+                let end = Instant::now() + WHOLE;
+                return Ok(Live { operator, line, running, end, verbose, said });
             }
             if Instant::now() > deadline {
                 bail!("the operator service does not answer; see {}", paths::shown(running.log()));
@@ -63,14 +68,14 @@ impl Live {
 
     /// Repeats `look` until it finds something.
     pub fn wait<T>(&mut self, what: &str, mut look: impl FnMut(&mut Live) -> Result<Option<T>>) -> Result<T> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = (Instant::now() + PATIENCE).min(self.end);
         loop {
             self.watch()?;
             if let Some(found) = look(self)? {
                 return Ok(found);
             }
             if Instant::now() > deadline {
-                bail!("{what}: not within {} s", PATIENCE.as_secs());
+                bail!("{what}: not within {} s of waiting, {} s in all", PATIENCE.as_secs(), WHOLE.as_secs());
             }
             std::thread::sleep(PAUSE);
         }

@@ -50,6 +50,9 @@ impl BootTest {
     }
 }
 
+/// Time limit of the few that take long.
+const LONG: Duration = Duration::from_secs(600);
+
 /// All of them; the long runs only where asked for.
 pub fn tests(long: bool) -> Result<Vec<BootTest>> {
     let mut tests = matrix();
@@ -101,7 +104,9 @@ fn suite_tests(long: bool) -> Result<Vec<BootTest>> {
         let machine =
             Machine { system: System::Suite, options, cpus: 2, memory_mib: 512, ..Machine::default() };
         let line = Some(format!("case {}: ok", case.name));
-        BootTest::new(&case.name, machine, Expectation::Passes { line })
+        let test = BootTest::new(&case.name, machine, Expectation::Passes { line });
+        // Those that try very many things take their time.
+        if case.name.starts_with("fuzz-") { BootTest { limit: LONG, ..test } } else { test }
     };
     Ok(cases.map(test).collect())
 }
