@@ -35,7 +35,7 @@ pub fn signal_and_stop(context: &mut Context) -> Outcome {
     Spawn::new(answer, there.cptr(), back.cptr()).cpu(1).start(context)?;
     // Below the thread that is signalled, somebody waits for the lock again and again, with interrupts off.
     Spawn::new(stop_for_ever, context.thread.cptr(), 0).cpu(1).priority(50).start(context)?;
-    for round in 0..500 {
+    for round in 0..60 {
         there.signal().tried("signal")?;
         // Stops every CPU.
         context.thread.read_registers().tried("stop the world")?;
