@@ -12,6 +12,10 @@ text{font:13px system-ui,sans-serif;fill:#1d2733}\
 .checkpoints{stroke:#1f7a4d;stroke-width:1.8;stroke-dasharray:6 4}\
 path{fill:none}marker path{stroke:none}";
 
+/// Room between lanes of arrows.
+const LANE: f64 = 14.0;
+/// Room in which an arrow turns into a lane.
+const TURN: f64 = 70.0;
 /// Room for the legend below the boxes.
 const LEGEND: f64 = 60.0;
 
@@ -20,6 +24,9 @@ pub fn draw(nodes: &[Node], edges: &[Edge]) -> String {
     let places = layout::place(nodes, edges);
     let width = places.iter().map(|place| place.x + WIDTH).fold(520.0, f64::max) + MARGIN;
     let bottom = places.iter().map(|place| place.y + place.height).fold(0.0, f64::max) + MARGIN;
+    let lanes = bottom;
+    let long = edges.iter().filter(|edge| is_long(edge, &places)).count();
+    let bottom = bottom + LANE * long as f64;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{:.0}\" viewBox=\"0 0 {width:.0} {:.0}\">\n",
         bottom + LEGEND,
@@ -36,7 +43,7 @@ pub fn draw(nodes: &[Node], edges: &[Edge]) -> String {
     }
     svg.push_str("</defs>\n");
     for (index, edge) in edges.iter().enumerate() {
-        svg.push_str(&arrow(index, edge, edges, &places));
+        svg.push_str(&arrow(index, edge, edges, &places, lanes));
     }
     for (node, place) in nodes.iter().zip(&places) {
         svg.push_str(&rectangle(node, place));
@@ -64,19 +71,33 @@ fn rectangle(node: &Node, place: &Place) -> String {
     text
 }
 
-/// A curve from the right side of one box to the left side of the other; backwards and inside a column around them.
-fn arrow(index: usize, edge: &Edge, edges: &[Edge], places: &[Place]) -> String {
+/// A curve between the sides of two boxes that face each other; where columns lie between, by a lane below all boxes.
+fn arrow(index: usize, edge: &Edge, edges: &[Edge], places: &[Place], bottom: f64) -> String {
     let (from, to) = (places[edge.from], places[edge.to]);
     let start = from.y + share(index, edges, from.height, |other| other.from == edge.from);
     let end = to.y + share(index, edges, to.height, |other| other.to == edge.to);
-    let (x1, forward) = (from.x + WIDTH, to.x > from.x);
-    let x2 = if forward { to.x - 1.0 } else { to.x + WIDTH + 1.0 };
-    let bend = if forward { (x2 - x1) / 2.0 } else { 60.0 };
-    let (c1, c2) = (x1 + bend, if forward { x2 - bend } else { x2 + bend });
+    let forward = to.x > from.x;
+    let (x1, x2) = if forward { (from.x + WIDTH, to.x - 1.0) } else { (from.x, to.x + WIDTH + 1.0) };
+    let path = if is_long(edge, places) {
+        let before = edges.iter().take(index).filter(|other| is_long(other, places)).count();
+        let lane = bottom + LANE * (before as f64 - 0.5);
+        let turn = if forward { TURN } else { -TURN };
+        let (down, up) = (x1 + turn, x2 - turn);
+        format!(
+            "M{x1:.1} {start:.1}C{down:.1} {start:.1} {x1:.1} {lane:.1} {down:.1} {lane:.1}H{up:.1}\
+             C{x2:.1} {lane:.1} {up:.1} {end:.1} {x2:.1} {end:.1}"
+        )
+    } else {
+        let middle = (x1 + x2) / 2.0;
+        format!("M{x1:.1} {start:.1}C{middle:.1} {start:.1} {middle:.1} {end:.1} {x2:.1} {end:.1}")
+    };
     let class = class(edge.kind);
-    format!(
-        "<path class=\"{class}\" marker-end=\"url(#{class})\" d=\"M{x1:.1} {start:.1}C{c1:.1} {start:.1} {c2:.1} {end:.1} {x2:.1} {end:.1}\"/>\n"
-    )
+    format!("<path class=\"{class}\" marker-end=\"url(#{class})\" d=\"{path}\"/>\n")
+}
+
+/// Whether boxes of other columns may lie between the two.
+fn is_long(edge: &Edge, places: &[Place]) -> bool {
+    (places[edge.from].x - places[edge.to].x).abs() > WIDTH * 2.0
 }
 
 /// Where the arrow number `index` meets a side: those that `meets` accepts share its height.
@@ -102,7 +123,7 @@ fn legend(top: f64) -> String {
         (EdgeKind::Checkpoints, "may seal, read and restore its memory"),
     ];
     for (index, (kind, words)) in entries.into_iter().enumerate() {
-        let (x, y) = (MARGIN + 200.0 * index as f64, top + 10.0);
+        let (x, y) = (MARGIN + 220.0 * index as f64, top + 10.0);
         let class = class(kind);
         text.push_str(&format!(
             "<path class=\"{class}\" marker-end=\"url(#{class})\" d=\"M{x:.1} {y:.1}h36\"/>\n"
