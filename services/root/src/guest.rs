@@ -25,9 +25,9 @@ pub struct GuestMemory {
 impl GuestMemory {
     /// `bytes` of guest memory, from guest-physical 0 on.
     pub fn new(estate: &mut Estate, bytes: u64) -> Result<Self> {
-        let frames = estate.frames(bytes, 0)?;
         let bits = block::guest_space_bits(bytes);
         let piece = estate.untyped(bits)?;
+        let frames = estate.frames(bytes, 0)?;
         let space = Cap::new(estate.make(piece, ObjectType::GuestSpace, bits)?);
         for (frame, block) in &frames {
             let rights = Rights::READ.or(Rights::WRITE);

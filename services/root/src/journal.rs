@@ -58,9 +58,21 @@ impl Journal {
     /// Leaves the serial port to the console, whose doorbell this is; returns root's capability to the port, which is to be
     /// deleted.
     pub fn hand_over(&mut self, console: Cap<Notification>) -> Option<Cap<PortRange>> {
+        let (ports, _) = self.serial.take()?;
         self.console = Some(console);
         let _ = console.signal();
-        self.serial.take().map(|(ports, _)| ports)
+        Some(ports)
+    }
+
+    /// Whether this is the doorbell of the console that has the serial port.
+    pub fn is_console(&self, doorbell: Cap<Notification>) -> bool {
+        self.console == Some(doorbell)
+    }
+
+    /// Takes the serial port back, by this capability.
+    pub fn take_back(&mut self, ports: Cap<PortRange>) {
+        self.console = None;
+        self.serial = Some((ports, Serial::new(ports, COM1)));
     }
 
     /// Lines from number `from` on.

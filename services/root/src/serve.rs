@@ -82,6 +82,10 @@ pub fn end(system: &mut System, index: usize, state: ProcessState) {
     if let Err(Failure(reason)) = ended {
         journal.say(format_args!("root: {}: {reason}", partition.spec.name));
     }
+    if journal.is_console(partition.doorbell) {
+        // Without a console root speaks for itself again.
+        let _ = system.take_serial_port();
+    }
 }
 
 /// Takes everything back from a partition and builds it anew.
@@ -94,6 +98,7 @@ pub fn restart(system: &mut System, index: usize) {
     match opened {
         Ok(()) => {
             system.start_one(index);
+            system.give_serial_port();
             system.estate.look_away();
         }
         Err(Failure(reason)) => system.refuse(index, reason),

@@ -114,6 +114,12 @@ impl System {
             Some(service) => self.journal.say(format_args!("root: without {}", service.spec.name)),
         }
         self.journal.say(format_args!("root: ready"));
+        self.give_serial_port();
+        self.estate.look_away();
+    }
+
+    /// Leaves the serial port to the console, if one runs and root still has the port.
+    pub fn give_serial_port(&mut self) {
         let console = self.partitions.iter().find(|partition| {
             partition.spec.ports.iter().any(|ports| ports.first == COM1)
                 && partition.state == ProcessState::Running
@@ -121,7 +127,16 @@ impl System {
         if let Some(ports) = console.and_then(|console| self.journal.hand_over(console.doorbell)) {
             self.estate.discard(ports.cptr());
         }
-        self.estate.look_away();
+    }
+
+    /// Takes the serial port back from a console that stays down.
+    pub fn take_serial_port(&mut self) -> Result<()> {
+        let serial: Cap<PortRange> = Cap::new(self.estate.slot()?);
+        let all: Cap<PortRange> = Cap::new(slot::PORTS);
+        let narrowed = all.narrow(COM1, COM1 + PORTS - 1, self.estate.node, serial.cptr());
+        narrowed.map_err(core("take the serial port"))?;
+        self.journal.take_back(serial);
+        Ok(())
     }
 
     /// Builds and starts a partition; its state says what came of it.
