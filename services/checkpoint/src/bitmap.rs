@@ -75,13 +75,6 @@ impl Bitmap {
         }
     }
 
-    /// Add the members of another set of the same limit.
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (word, more) in self.words.iter_mut().zip(&other.words) {
-            *word |= more;
-        }
-    }
-
     fn word(&self, page: u64) -> Option<u64> {
         self.words.get((page / 64) as usize).copied()
     }
