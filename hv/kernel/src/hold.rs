@@ -9,11 +9,16 @@
 use crate::{inbox, state};
 use abi::error::Error;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use x86_machine::{cpu, lapic, percpu, space, svm, vectors};
+use x86_machine::{clock, cpu, lapic, percpu, space, svm, vectors};
 
 static LOCK: AtomicBool = AtomicBool::new(false);
 /// Odd while the world is stopped.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
+/// When the world was stopped last (while it is), and when it went on.
+static STOPPED: AtomicU64 = AtomicU64::new(0);
+static RESUMED: AtomicU64 = AtomicU64::new(0);
+/// Longest time that the world is given to run before it may be stopped again.
+const LONGEST_TURN_MICROSECONDS: u64 = 100;
 
 /// How much has to be held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +105,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         if self.grip == Grip::World && EPOCH.load(Ordering::Relaxed) & 1 == 1 {
             return_to_cpu();
+            RESUMED.store(cpu::rdtsc(), Ordering::Relaxed);
             EPOCH.fetch_add(1, Ordering::Release);
         }
         if self.grip >= Grip::Lock {
@@ -123,8 +129,22 @@ fn return_to_cpu() {
     }
 }
 
+/// Let the others run for as long as they were stopped last time: whoever stops the world in a loop takes half of it at most.
+fn give_turn() {
+    let resumed = RESUMED.load(Ordering::Relaxed);
+    let stopped_for = resumed.saturating_sub(STOPPED.load(Ordering::Relaxed));
+    let turn = stopped_for.min(clock::tsc_khz() * LONGEST_TURN_MICROSECONDS / 1000);
+    while cpu::rdtsc().wrapping_sub(resumed) < turn {
+        cpu::pause();
+    }
+}
+
 fn stop_others() {
     let count = state::CPU_COUNT.load(Ordering::Acquire);
+    if count > 1 {
+        give_turn();
+    }
+    STOPPED.store(cpu::rdtsc(), Ordering::Relaxed);
     leave_cpu();
     let epoch = EPOCH.fetch_add(1, Ordering::AcqRel) + 1;
     state::STOPS.fetch_add(1, Ordering::Relaxed);
