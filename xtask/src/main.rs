@@ -35,6 +35,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
+    bin_name = "cargo xtask",
     about = "The developer's commands of Understudy",
     disable_help_subcommand = true
 )]
