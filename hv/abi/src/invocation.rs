@@ -72,7 +72,8 @@ invocations! {
     /// Bind a notification whose signal ends the thread's receive and `VcpuRun`. MANAGE. In: w0 = cptr of the notification (0
     /// unbinds). Errors: Busy (already bound to another thread).
     ThreadBindNotification = 0x36,
-    /// Move the thread to a CPU. MANAGE. In: w0 = cptr of the Cpu (EXECUTE). Errors: Busy (it runs a vCPU now).
+    /// Move the thread to a CPU. MANAGE. In: w0 = cptr of the Cpu (EXECUTE). What it waits for it waits for again from there.
+    /// Errors: InvalidArgument (a CPU that does not run).
     ThreadSetCpu = 0x37,
 
     /// Map a frame. In: w0 = cptr of a HostSpace or GuestSpace (MANAGE), w1 = address, w2 = rights (READ, WRITE, EXECUTE). The
@@ -94,7 +95,7 @@ invocations! {
     /// unsealed by the core at the first write.
     GuestSetPager = 0x52,
     /// Read the books of written pages. READ. In: w0 = first guest-physical address, w1 = epoch (the present one or the
-    /// one before), w2 = 1 to forget what is read. Out: w0 = address after the last page covered, w1 = whether there is
+    /// one before), w2 = 1 to forget what is read (of the one before only; what is not forgotten by the next seal shows again two epochs on). Out: w0 = address after the last page covered, w1 = whether there is
     /// more; words 4 and up = a bit per page from the first address on. Errors: InvalidArgument, Misaligned.
     GuestHarvest = 0x53,
     /// Write guest memory, as a vCPU of it would: a sealed page goes to the pager first. WRITE. In: w0 = guest-physical address,
