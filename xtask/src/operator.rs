@@ -98,6 +98,12 @@ impl Operator {
         }
     }
 
+    /// A question that nobody may be there to answer.
+    pub fn tell(&mut self, request: &Request) -> Result<()> {
+        let Ok(bytes) = self.session.request(request) else { bail!("the session is not open") };
+        Ok(self.stream.write_all(&bytes)?)
+    }
+
     /// A question to a VM.
     pub fn ask_vm(&mut self, vm: &str, request: vmm::Request) -> Result<vmm::Reply> {
         match self.ask(&Request::Vm(vm.to_owned(), request))? {
