@@ -46,6 +46,7 @@ pub fn state(process: &Process, status: Option<&Status>) -> (&'static str, Optio
             None | Some(State::Running) => ("running", None),
             Some(State::Paused) => ("paused", None),
             Some(State::Stopped) => ("shut off", None),
+            Some(State::Away) => ("away", None),
             Some(State::Failed(why)) => ("crashed", Some(plain(why))),
         },
     }

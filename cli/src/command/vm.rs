@@ -30,6 +30,7 @@ pub fn start(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<(
         State::Running => Err(Failure::refused(format!("VM '{vm}' is already running"))),
         State::Paused => Err(Failure::refused(format!("VM '{vm}' is paused"))
             .hint(format!("`understudy resume {vm}` lets it go on; `understudy stop {vm}` ends it."))),
+        State::Away => Err(away(vm)),
         State::Stopped | State::Failed(_) => command(system, vm, Request::Start, "started", output),
     }
 }
@@ -38,6 +39,7 @@ pub fn start(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<(
 pub fn stop(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<(), Failure> {
     match system.status(vm)?.state {
         State::Stopped => Err(Failure::refused(format!("VM '{vm}' is not running"))),
+        State::Away => Err(away(vm)),
         _ => command(system, vm, Request::Stop, "stopped", output),
     }
 }
@@ -46,6 +48,7 @@ pub fn stop(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<()
 pub fn pause(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<(), Failure> {
     match system.status(vm)?.state {
         State::Running | State::Paused => command(system, vm, Request::Pause, "paused", output),
+        State::Away => Err(away(vm)),
         State::Stopped | State::Failed(_) => Err(not_running(vm)),
     }
 }
@@ -54,6 +57,7 @@ pub fn pause(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<(
 pub fn resume(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<(), Failure> {
     match system.status(vm)?.state {
         State::Running | State::Paused => command(system, vm, Request::Resume, "resumed", output),
+        State::Away => Err(away(vm)),
         State::Stopped | State::Failed(_) => Err(not_running(vm)),
     }
 }
@@ -61,4 +65,9 @@ pub fn resume(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<
 fn not_running(vm: &str) -> Failure {
     Failure::refused(format!("VM '{vm}' is not running"))
         .hint(format!("`understudy start {vm}` starts it from its beginning."))
+}
+
+fn away(vm: &str) -> Failure {
+    Failure::refused(format!("VM '{vm}' is between two hypervisors"))
+        .hint("`understudy succession status` tells how far it is.")
 }

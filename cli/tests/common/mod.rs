@@ -91,6 +91,7 @@ impl Fake {
             Request::Console(_) => unreachable!(),
             Request::Vm(name, request) if name == "linux" => Reply::Vm(self.vm(request)),
             Request::Vm(name, _) => Reply::Failed(Failure::Unknown(name)),
+            Request::Succession(_) => Reply::Failed(Failure::Unknown("succession".into())),
             Request::Checkpoint(request) => Reply::Checkpoint(self.checkpoint(request)),
         }
     }
@@ -133,6 +134,7 @@ impl Fake {
                 quota_left: 4,
                 console_end: 9,
                 last_pause_ticks: 0,
+                blackouts: Vec::new(),
             }),
             vmm::Request::Pause => self.set(State::Paused),
             vmm::Request::Resume | vmm::Request::Start => self.set(State::Running),
@@ -148,6 +150,7 @@ impl Fake {
                 self.typed.extend(&bytes[..taken]);
                 vmm::Reply::Taken(taken as u32)
             }
+            vmm::Request::HandOver { .. } | vmm::Request::TakeOver { .. } => vmm::Reply::Denied,
             vmm::Request::CheckpointCreate => {
                 let id = self.checkpoints.last().map_or(1, |info| info.id + 1);
                 self.checkpoints.push(Info {

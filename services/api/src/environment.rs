@@ -118,6 +118,8 @@ pub struct VmConfig {
     pub guest: Window,
     /// The frame `bounce`, readable and writable: the source of `GuestWrite`.
     pub bounce: Window,
+    /// Whether the VM comes from another hypervisor: nothing is loaded, its vCPUs are taken over one by one.
+    pub arrives: bool,
 }
 
 /// What others are told of a VM.

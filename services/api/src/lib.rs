@@ -13,10 +13,12 @@ mod bytes;
 pub mod checkpoint;
 pub mod console;
 pub mod environment;
+pub mod handover;
 pub mod interface;
 pub mod manifest;
 pub mod operator;
 pub mod root;
+pub mod succession;
 pub mod vmm;
 
 pub use environment::Environment;

@@ -18,7 +18,7 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{checkpoint, console, root, vmm};
+use crate::{checkpoint, console, root, succession, vmm};
 
 pub mod client;
 pub mod frame;
@@ -60,6 +60,8 @@ pub enum Request {
     Vm(String, vmm::Request),
     /// Of the checkpoint service.
     Checkpoint(checkpoint::Request),
+    /// Of the succession service.
+    Succession(succession::Request),
 }
 
 /// What is answered.
@@ -77,6 +79,8 @@ pub enum Reply {
     Vm(vmm::Reply),
     /// To [`Request::Checkpoint`].
     Checkpoint(checkpoint::Reply),
+    /// To [`Request::Succession`].
+    Succession(succession::Reply),
 }
 
 /// Why a request was not passed on, or had no answer.
@@ -96,7 +100,7 @@ pub enum Failure {
 #[must_use]
 pub fn permitted(request: &Request) -> bool {
     match request {
-        Request::Ping | Request::Root(_) | Request::Vm(..) => true,
+        Request::Ping | Request::Root(_) | Request::Vm(..) | Request::Succession(_) => true,
         Request::Console(request) => matches!(request, console::Request::Read { .. }),
         Request::Checkpoint(request) => {
             use checkpoint::Request::{List, Remove, Store};

@@ -50,6 +50,18 @@ pub enum Request {
         /// Which.
         id: u64,
     },
+    /// Stop one vCPU so that another hypervisor may run it. With the last one, the state of the whole machine is in the handover
+    /// window ([`crate::handover`]) when the answer comes.
+    HandOver {
+        /// Its number.
+        vcpu: u32,
+    },
+    /// Run one vCPU from the state in the handover window; the first one brings the devices. Of a vCPU that was stopped here, and is
+    /// wanted back, the state that is still here serves. A vCPU that runs already is no error.
+    TakeOver {
+        /// Its number.
+        vcpu: u32,
+    },
 }
 
 /// What is answered.
@@ -91,6 +103,8 @@ pub enum State {
     Stopped,
     /// It cannot go on, and why.
     Failed(String),
+    /// Its vCPUs are stopped for another hypervisor, or it waits for them from one.
+    Away,
 }
 
 /// How a VM is.
@@ -112,4 +126,7 @@ pub struct Status {
     pub console_end: u64,
     /// TSC ticks that the last checkpoint held the vCPUs, from the exit to the next entry; 0 before the first.
     pub last_pause_ticks: u64,
+    /// For each vCPU, the TSC ticks that its last handover held it: from its last exit under one hypervisor to its first entry under
+    /// the other. Empty before the first.
+    pub blackouts: Vec<u64>,
 }

@@ -8,6 +8,7 @@ use api::checkpoint::Checkpoint;
 use api::console::Console;
 use api::operator::{Failure, Reply, Request, permitted};
 use api::root::Root;
+use api::succession::Succession;
 use api::vmm::{self, Vmm};
 use rt::ipc::{CallError, Client};
 use rt::{Environment, Error, time};
@@ -38,6 +39,9 @@ impl Proxy {
             }
             Request::Checkpoint(request) => {
                 call::<Checkpoint>(Checkpoint::NAME, &request, PATIENCE_MS).map(Reply::Checkpoint)
+            }
+            Request::Succession(request) => {
+                call::<Succession>(Succession::NAME, &request, PATIENCE_MS).map(Reply::Succession)
             }
             Request::Vm(name, request) => self.vm(&name, &request).map(Reply::Vm),
         };

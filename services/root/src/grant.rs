@@ -232,5 +232,6 @@ fn vm_config(system: &System, index: usize, windows: &Windows) -> Option<VmConfi
         quota: vm.quota,
         guest: guest_window(vm_index, vm),
         bounce: Window { va: layout::BOUNCE, size: 1 << layout::BOUNCE_BITS },
+        arrives: false,
     })
 }

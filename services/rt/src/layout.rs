@@ -23,6 +23,12 @@ pub const VCPU_PAGES: u64 = 0x1000_8000_0000;
 pub const BOUNCE: u64 = 0x1000_9000_0000;
 /// log2 of the bytes of the bounce frame.
 pub const BOUNCE_BITS: u8 = 16;
+/// Handover window of a VMM ([`api::handover`]), while there is a succession.
+pub const HANDOVER: u64 = 0x1000_a000_0000;
+/// The bridge, in the succession service.
+pub const BRIDGE: u64 = 0x1000_b000_0000;
+/// The carve-out, in the succession service, until it is launched.
+pub const CARVE_OUT: u64 = 0x1000_c000_0000;
 /// Memory of guest 0, read-only; that of guest i is i * [`GUEST_STRIDE`] later.
 pub const GUEST: u64 = 0x2000_0000_0000;
 /// Distance between the windows of two guests.

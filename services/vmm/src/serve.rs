@@ -131,6 +131,7 @@ fn serve_without_machine(server: &mut Server<Vmm>, vm: &VmConfig, why: &str) -> 
                     quota_left: 0,
                     console_end: 0,
                     last_pause_ticks: 0,
+                    blackouts: Vec::new(),
                 }),
                 _ => Reply::Refused(why.to_string()),
             };

@@ -36,6 +36,9 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
                 Ok(()) => Reply::Done,
                 Err(error) => Reply::Refused(error.to_string()),
             },
+            Request::HandOver { .. } | Request::TakeOver { .. } => {
+                Reply::Refused("this VM cannot change its hypervisor yet".into())
+            }
         }
     }
 
@@ -76,6 +79,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             quota_left: self.quota_left,
             console_end: self.console.end(),
             last_pause_ticks: self.last_pause,
+            blackouts: alloc::vec::Vec::new(),
         }
     }
 }
