@@ -163,6 +163,8 @@ pub struct BootInfo {
     pub command_line_len: u64,
     /// Seed of 32 bytes for secrets: from RDRAND where there is one, from timing otherwise.
     pub seed: [u8; 32],
+    /// A page below 1 MiB in which CPUs are started, in use by nobody else; 0 for none.
+    pub start_page: u64,
     /// APIC id per CPU.
     pub apic_ids: [u32; MAX_CPUS],
     /// Untyped memory.

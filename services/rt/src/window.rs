@@ -116,7 +116,7 @@ impl Owned {
 ///
 /// # Safety
 /// Both ranges must be mapped, the second one writable, and they must not overlap.
-unsafe fn copy(from: *const u8, to: *mut u8, size: usize) {
+pub(crate) unsafe fn copy(from: *const u8, to: *mut u8, size: usize) {
     // SAFETY: As the caller promises; the direction flag is clear by the calling convention.
     unsafe {
         core::arch::asm!(

@@ -96,7 +96,8 @@ fn is_among(line: &str, word: &str) -> bool {
 }
 
 /// A free page below 1 MiB in the window, for the start of other CPUs.
-pub(crate) fn low_page() -> Option<u64> {
+#[must_use]
+pub fn low_page() -> Option<u64> {
     KEPT.get()?.loaded.low_page()
 }
 
