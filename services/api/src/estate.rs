@@ -142,6 +142,8 @@ pub struct Inventory {
     pub first_cpu: u32,
     /// APIC id of the CPU that the second party begins on, and that it is rung at.
     pub second_cpu: u32,
+    /// The key that the operator has to know, if there is one.
+    pub secret: Option<[u8; 32]>,
     /// APIC ids of all CPUs.
     pub cpus: Vec<u32>,
     /// Memory.
@@ -181,7 +183,7 @@ pub enum Request {
     /// Take a CPU and this many bytes out of use and make a bridge; both are mapped into the caller, at `rt::layout::CARVE_OUT` and
     /// `rt::layout::BRIDGE`, with the inventory in the bridge. Repeated, it says the same.
     Carve(u64),
-    /// Map the bridge into the caller, which was started anew.
+    /// Is there a succession? Then map the bridge into the caller.
     Bridge,
     /// Let the carve-out go and send its CPU to a multiboot2 entry.
     Launch {
@@ -225,6 +227,11 @@ pub enum Reply {
         /// Names of the VMs that would move.
         vms: Vec<String>,
     },
+    /// There is a succession, and the bridge is mapped.
+    Open {
+        /// Whether this is the party that began it.
+        first: bool,
+    },
     /// The carve-out.
     Carved {
         /// Its memory, all of it mapped at `rt::layout::CARVE_OUT`.
@@ -237,6 +244,8 @@ pub enum Reply {
         rsdp: u64,
         /// First port of the console.
         console: u16,
+        /// Words of this hypervisor's command line that are for the other one too.
+        command_line: String,
     },
     /// Not done, and why; nothing has changed.
     Refused(String),

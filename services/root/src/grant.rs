@@ -80,9 +80,17 @@ pub fn all(system: &mut System, index: usize, made: &Made, windows: &Windows) ->
         vm: vm_config(system, index, windows),
         vms,
         store,
+        controls: controlled_vms(system, partition),
+        generation: system.generation,
         secret: system.secret.filter(|_| partition.spec.secret),
         caps: gifts.names,
     })
+}
+
+/// The VMs that a partition may command.
+fn controlled_vms(system: &System, partition: &Partition) -> Vec<String> {
+    let vms = system.vms().map(|(_, vm)| &vm.spec.name);
+    vms.filter(|name| partition.spec.controls.contains(name)).cloned().collect()
 }
 
 /// Bit of the doorbell for interrupt line number `number` of a partition.
@@ -104,6 +112,9 @@ fn own(gifts: &mut Gifts, partition: &Partition, made: &Made) -> Result<()> {
     for (number, vcpu) in &made.vcpus {
         let rights = Rights::WRITE.or(Rights::EXECUTE);
         gifts.name(format!("vcpu{number}"), vcpu.cptr(), rights, 0)?;
+    }
+    if partition.spec.succession {
+        gifts.name("machine", slot::MACHINE, Rights::WRITE, 0)?;
     }
     if let Some(bounce) = made.bounce {
         gifts.name("bounce", bounce.cptr(), Rights::READ, 0)?;

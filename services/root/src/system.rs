@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use abi::boot::{BootInfo, RegionKind, Virtualization, slot};
+use abi::boot::{BootInfo, DOORBELL, RegionKind, Virtualization, slot};
 use abi::object::ObjectType;
 use abi::rights::Rights;
 use api::Badge;
@@ -63,6 +63,9 @@ pub struct System {
     /// A notification that nobody signals, to let time pass.
     pub never: Cap<Notification>,
 }
+
+/// Number, among the interrupts of the succession service, of the doorbell of instances.
+const SUCCESSION_BIT: usize = 0;
 
 /// A CPU.
 #[derive(Clone, Copy, Debug)]
@@ -162,6 +165,11 @@ impl System {
         for index in 0..self.partitions.len() {
             if self.has_line(index) {
                 self.bind_interrupts(index);
+            }
+            if self.partitions[index].spec.succession
+                && let Err(Failure(reason)) = self.bind_interrupt(index, SUCCESSION_BIT, DOORBELL as u32)
+            {
+                self.journal.say(format_args!("root: doorbell: {reason}"));
             }
         }
         for index in 0..self.partitions.len() {
@@ -307,7 +315,8 @@ impl System {
     }
 }
 
-fn command_line(boot: &'static BootInfo) -> &'static str {
+/// The core's command line.
+pub fn command_line(boot: &'static BootInfo) -> &'static str {
     let line = boot.command_line.get(..boot.command_line_len as usize).unwrap_or_default();
     core::str::from_utf8(line).unwrap_or_default()
 }

@@ -126,19 +126,18 @@ extern "C" fn boot_main(information: u64, image: u64, entry_tsc: u64) -> ! {
     image::set_base(image);
     trap::tables::fill_idt();
     percpu::init(0);
+    // SAFETY: the entry has checked the magic number, so this is what the boot loader wrote; it is mapped one to one.
+    let information = unsafe { BootInformation::load(information as *const BootInformationHeader) };
+    let loaded = information.map(|information| Loaded::copy(&information));
+    serial::choose(loaded.as_ref().map_or("", |loaded| loaded.command_line.as_str()));
     serial::init();
     if !cpu::features().nx {
         println!("core: the processor cannot mark pages as not executable");
         trap::stop();
     }
-    // SAFETY: the entry has checked the magic number, so this is what the boot loader wrote; it is mapped one to one.
-    let information = unsafe { BootInformation::load(information as *const BootInformationHeader) };
-    let loaded = match information {
-        Ok(information) => Loaded::copy(&information),
-        Err(_) => {
-            println!("core: the boot information makes no sense");
-            trap::stop();
-        }
+    let Ok(loaded) = loaded else {
+        println!("core: the boot information makes no sense");
+        trap::stop();
     };
     let (rsdp, madt) = read_acpi(&loaded);
     let kept = KEPT.set(keep(loaded, rsdp, &madt));
@@ -156,7 +155,11 @@ extern "C" fn boot_main(information: u64, image: u64, entry_tsc: u64) -> ! {
 }
 
 fn read_acpi(loaded: &Loaded) -> (u64, Madt) {
-    let address = acpi::root_address(&OneToOne, loaded.efi_system_table);
+    let words = loaded.command_line.as_str().split_ascii_whitespace();
+    let told = words
+        .filter_map(|word| word.strip_prefix("rsdp="))
+        .find_map(|digits| u64::from_str_radix(digits, 16).ok());
+    let address = told.or_else(|| acpi::root_address(&OneToOne, loaded.efi_system_table));
     let root = loaded
         .root_pointer
         .as_ref()

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use abi::CPtr;
 use abi::object::ObjectType;
 use abi::rights::Rights;
-use api::estate::{BRIDGE_MODULE, INVENTORY_AT, Inventory, Range, WINDOWS_AT, bridge_bits};
+use api::estate::{BRIDGE_MODULE, INVENTORY_AT, Inventory, Range, Reply, WINDOWS_AT, bridge_bits};
 use api::handover::WINDOW_BITS;
 use rt::cap::{Frame, Untyped};
 use rt::{Cap, layout, scratch};
@@ -122,9 +122,11 @@ impl Bridge {
 }
 
 /// Maps the bridge into the succession service.
-pub fn open(system: &mut System, caller: usize) -> Result<()> {
-    let head = course(system)?.bridge.head();
-    Bridge::map(system, head, caller, layout::BRIDGE).map(|_| ())
+pub fn open(system: &mut System, caller: usize) -> Result<Reply> {
+    let course = course(system)?;
+    let (head, first) = (course.bridge.head(), course.first);
+    Bridge::map(system, head, caller, layout::BRIDGE)?;
+    Ok(Reply::Open { first })
 }
 
 /// The frames of the bridge among the boot modules: each is one frame.
@@ -152,6 +154,7 @@ impl Course {
         let blocks = inventory.extents.iter().map(|_| Vec::new()).collect();
         let lines = inventory.lines.iter().map(|_| false).collect();
         system.generation = inventory.generation.saturating_add(1);
+        system.secret = inventory.secret;
         Ok(Some(Self { inventory, first: false, bridge, carve: None, blocks, lines }))
     }
 }

@@ -115,6 +115,7 @@ fn describe(system: &mut System, place: usize) -> Result<()> {
         generation: system.generation,
         first_cpu: system.cpus[0].apic_id,
         second_cpu: system.cpus[place].apic_id,
+        secret: system.secret,
         cpus: cpus(system),
         lines: lines(system),
         vms: system.vms().map(|(_, vm)| describe_vm(system, vm)).collect(),
@@ -250,6 +251,10 @@ fn show(system: &mut System, caller: usize) -> Result<()> {
 
 fn carved(system: &mut System) -> Result<Reply> {
     let (rsdp, start_page) = (system.boot.acpi_rsdp, system.boot.start_page);
+    let own = ["alone", "serial=", "rsdp=", "operator-secret="];
+    let words = crate::system::command_line(system.boot).split_ascii_whitespace();
+    let shared: Vec<&str> = words.filter(|word| !own.iter().any(|own| word.starts_with(own))).collect();
+    let command_line = shared.join(" ");
     let course = course(system)?;
     let Some(carve) = &course.carve else { return Err(Failure::new("it was carved out by the other party")) };
     Ok(Reply::Carved {
@@ -258,6 +263,7 @@ fn carved(system: &mut System) -> Result<Reply> {
         start_page: Range { base: start_page, bytes: if start_page == 0 { 0 } else { abi::PAGE_SIZE } },
         rsdp,
         console: SPARE_CONSOLE,
+        command_line,
     })
 }
 

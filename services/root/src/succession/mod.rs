@@ -76,7 +76,7 @@ pub fn answer(system: &mut System, badge: Badge, request: Request) -> Reply {
     let done = match request {
         Request::Examine(bytes) => carve::examine(system, bytes),
         Request::Carve(bytes) => carve::carve(system, caller, bytes),
-        Request::Bridge => bridge::open(system, caller).map(|()| Reply::Done),
+        Request::Bridge => bridge::open(system, caller),
         Request::Launch { entry, information } => {
             carve::launch(system, entry, information).map(|()| Reply::Done)
         }
