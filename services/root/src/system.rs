@@ -224,8 +224,11 @@ impl System {
         let boot = self.boot;
         let free = self.estate.free_bytes() >> 20;
         let ms = boot_ticks() / boot.tsc_khz.max(1);
-        self.journal
-            .say(format_args!("root: {} CPUs, {free} MiB free, core booted in {ms} ms", boot.cpu_count));
+        self.journal.say(format_args!(
+            "root: version {}, {} CPUs, {free} MiB free, core booted in {ms} ms",
+            rt::VERSION,
+            boot.cpu_count
+        ));
         if !self.no_virtualization.is_empty() {
             self.journal.say(format_args!("root: no VMs here: {}", self.no_virtualization));
         }

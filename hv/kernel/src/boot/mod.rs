@@ -39,6 +39,12 @@ static HANDLERS: trap::Handlers = trap::Handlers {
     nmi: interrupt::nmi,
 };
 
+/// Version of this hypervisor: that of the package, unless the build was told another one.
+const VERSION: &str = match option_env!("UNDERSTUDY_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// What the root service is made of: physical addresses.
 struct Root {
     thread: Ref<Thread>,
@@ -51,7 +57,7 @@ struct Root {
 /// The first thing that the kernel does, on the boot CPU.
 pub fn start() -> ! {
     let facts = boot::facts();
-    println!("understudy {}: {} CPUs listed", env!("CARGO_PKG_VERSION"), facts.cpus.len());
+    println!("understudy {VERSION}: {} CPUs listed", facts.cpus.len());
     trap::install(&HANDLERS);
     join(percpu::cpu_index());
     let count = smp::start_all(other_cpu);
