@@ -27,6 +27,7 @@ mod process;
 mod qemu;
 mod run;
 mod setup;
+mod succession;
 mod successor;
 mod test;
 

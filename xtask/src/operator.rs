@@ -138,7 +138,6 @@ impl Operator {
     }
 
     /// A question to the succession service.
-    #[allow(dead_code, reason = "the scenarios of succession are not there yet")]
     pub fn ask_succession(&mut self, request: succession::Request) -> Result<succession::Reply> {
         match self.ask(&Request::Succession(request))? {
             Reply::Succession(reply) => Ok(reply),
