@@ -88,6 +88,12 @@ pub enum Action {
         #[command(subcommand)]
         action: CheckpointAction,
     },
+    /// Let another hypervisor take over from this one, without stopping the VMs
+    Succession {
+        /// What to do.
+        #[command(subcommand)]
+        action: SuccessionAction,
+    },
     /// Print a script that completes this tool's command line
     Completions {
         /// The shell
@@ -135,6 +141,36 @@ pub enum CheckpointAction {
         #[arg(required = true)]
         id: Vec<u64>,
     },
+}
+
+/// What to do about a succession.
+#[derive(Debug, Subcommand)]
+pub enum SuccessionAction {
+    /// Send an image, and say what a succession would do; nothing moves
+    Plan {
+        /// The image, as `cargo xtask successor` makes it
+        image: PathBuf,
+    },
+    /// Begin, and show each resource as it moves, until only its home is left to the incumbent
+    Start {
+        /// The image [default: the one that was sent last]
+        image: Option<PathBuf>,
+        /// Let the incumbent leave at the end: there is no way back from that
+        #[arg(long)]
+        retire: bool,
+    },
+    /// Say how far a succession is
+    Status {
+        /// Show each resource as it moves, until the succession ends
+        #[arg(long, short)]
+        watch: bool,
+    },
+    /// List CPUs, memory, lines and VMs with their owners
+    Resources,
+    /// Take everything back
+    Abort,
+    /// Let the incumbent leave: there is no way back from that
+    Retire,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod inventory;
 pub mod log;
 pub mod manual;
 pub mod ps;
+pub mod succession;
 pub mod vm;
 
 use std::io::Write;
@@ -27,6 +28,13 @@ impl Output<'_> {
     /// Prints a value as JSON.
     fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value)
+            .map_err(|error| Failure::refused(format!("cannot print JSON: {error}")))?;
+        Ok(writeln!(self.out, "{text}")?)
+    }
+
+    /// Prints a value as JSON on a line of its own: one of a stream.
+    fn json_line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string(value)
             .map_err(|error| Failure::refused(format!("cannot print JSON: {error}")))?;
         Ok(writeln!(self.out, "{text}")?)
     }

@@ -14,7 +14,7 @@ pub mod system;
 mod table;
 mod text;
 
-pub use arguments::{Action, Arguments, CheckpointAction};
+pub use arguments::{Action, Arguments, CheckpointAction, SuccessionAction};
 pub use failure::Failure;
 pub use system::System;
 
@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Action::Completions { shell } => command::manual::completions(*shell, out),
         Action::Man { directory } => command::manual::man(directory.as_deref(), out),
         action => {
-            let mut system = System::new(place::open(arguments)?);
+            let mut system = place::open(arguments)?;
             perform(action, arguments.json, &mut system, out)
         }
     }
@@ -51,6 +51,7 @@ pub fn perform(action: &Action, json: bool, system: &mut System, out: &mut dyn W
         Action::Pause { vm } => command::vm::pause(system, vm, &mut output),
         Action::Resume { vm } => command::vm::resume(system, vm, &mut output),
         Action::Checkpoint { action } => command::checkpoint::checkpoint(system, action, &mut output),
+        Action::Succession { action } => command::succession::succession(system, action, &mut output),
         Action::Completions { .. } | Action::Man { .. } => Ok(()),
     }
 }

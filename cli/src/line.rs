@@ -32,6 +32,14 @@ impl Line {
     /// # Errors
     /// Where nobody answers, or somebody who does not let us in.
     pub fn open(stream: UnixStream, key: &Key) -> Result<Self, Failure> {
+        Self::open_within(stream, key, HANDSHAKE)
+    }
+
+    /// The same, with another patience.
+    ///
+    /// # Errors
+    /// As [`Line::open`].
+    pub fn open_within(stream: UnixStream, key: &Key, limit: Duration) -> Result<Self, Failure> {
         let mut nonce = Nonce::default();
         File::open("/dev/urandom")
             .and_then(|mut file| file.read_exact(&mut nonce))
@@ -39,7 +47,7 @@ impl Line {
         let (session, hello) = Session::new(*key, nonce);
         let mut line = Self { stream, session, arrived: Vec::new(), looked_at: 0 };
         line.send(&hello)?;
-        let deadline = Instant::now() + HANDSHAKE;
+        let deadline = Instant::now() + limit;
         loop {
             match line.event(deadline)? {
                 Some(Event::Send(bytes)) => line.send(&bytes)?,
@@ -60,17 +68,24 @@ impl Line {
     /// # Errors
     /// Where the session has ended, or no answer comes.
     pub fn ask(&mut self, request: &Request) -> Result<Reply, Failure> {
+        self.ask_within(request, ANSWER)?.ok_or_else(unanswered)
+    }
+
+    /// The same with another patience; `None` if no answer comes in this time. The session is of no use after that.
+    ///
+    /// # Errors
+    /// Where the session has ended.
+    pub fn ask_within(&mut self, request: &Request, limit: Duration) -> Result<Option<Reply>, Failure> {
         let bytes = self
             .session
             .request(request)
             .map_err(|_| Failure::unreachable("the request is too long, or the session has ended"))?;
         self.send(&bytes)?;
-        match self.event(Instant::now() + ANSWER)? {
-            Some(Event::Reply(reply)) => Ok(reply),
+        match self.event(Instant::now() + limit)? {
+            Some(Event::Reply(reply)) => Ok(Some(reply)),
             Some(Event::Closed(reason)) => Err(closed(reason)),
             Some(Event::Send(_) | Event::Opened) => Err(closed(Closed::Garbled)),
-            None => Err(Failure::refused("the system has not answered in time")
-                .hint("Whether it has done it is not known: see `understudy ps` and `understudy log`.")),
+            None => Ok(None),
         }
     }
 
@@ -115,6 +130,12 @@ impl Line {
             }
         }
     }
+}
+
+/// No answer in time.
+pub(crate) fn unanswered() -> Failure {
+    Failure::refused("the system has not answered in time")
+        .hint("Whether it has done it is not known: see `understudy ps` and `understudy log`.")
 }
 
 fn lost(error: &std::io::Error) -> Failure {

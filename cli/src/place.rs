@@ -5,26 +5,38 @@ use std::env;
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use api::operator;
 
 use crate::line::Line;
-use crate::{Arguments, Failure};
+use crate::{Arguments, Failure, System};
 
-/// Opens a session with the system that the command line names.
+/// How long a successor may take to answer one handshake. It may not have been there when we began, so it is better to begin
+/// again than to wait.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Opens a session with the system that the command line names. It finds its way back where the session is lost in the
+/// middle of something that goes on.
 ///
 /// # Errors
 /// Where there is no system, or it does not let us in.
-pub fn open(arguments: &Arguments) -> Result<Line, Failure> {
+pub fn open(arguments: &Arguments) -> Result<System, Failure> {
     let socket = arguments.connect.clone().unwrap_or_else(default_socket);
     let secret_file = arguments.secret_file.clone().unwrap_or_else(|| socket.with_file_name("secret"));
     // The socket first: without a system, the secret does not matter.
-    let stream = UnixStream::connect(&socket).map_err(|error| no_socket(&socket, &error))?;
+    let stream = connect(&socket)?;
     let secret = std::fs::read_to_string(&secret_file).map_err(|error| {
         Failure::unreachable(format!("cannot read the secret {}: {error}", secret_file.display()))
             .hint("Give the file that holds the system's secret with --secret-file.")
     })?;
-    Line::open(stream, &operator::key(&secret))
+    let key = operator::key(&secret);
+    let again = move || Line::open_within(connect(&socket)?, &key, AGAIN);
+    Ok(System::new(Line::open(stream, &key)?).with_way_back(again))
+}
+
+fn connect(socket: &Path) -> Result<UnixStream, Failure> {
+    UnixStream::connect(socket).map_err(|error| no_socket(socket, &error))
 }
 
 fn no_socket(socket: &Path, error: &std::io::Error) -> Failure {

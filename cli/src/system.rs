@@ -6,12 +6,28 @@ use api::console;
 use api::operator::{self, Reply, Request};
 use api::root::{self, Inventory, Process, Region};
 use api::vmm::{self, Status};
+use std::time::Duration;
 
 use crate::Failure;
 use crate::line::Line;
 
+mod succession;
+
+/// Opens another session.
+type WayBack = Box<dyn FnMut() -> Result<Line, Failure>>;
+
 /// A running system.
-pub struct System(Line);
+pub struct System {
+    /// The session; `None` after it was lost.
+    line: Option<Line>,
+    way_back: Option<WayBack>,
+    patience: Duration,
+    /// How often a session was opened again.
+    returns: u32,
+}
+
+/// How long a system may be away before it is given up, where somebody waits for it.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The answer is one that belongs to another question.
 fn nonsense() -> Failure {
@@ -67,11 +83,34 @@ impl System {
     /// The system at the other end of a session.
     #[must_use]
     pub fn new(line: Line) -> Self {
-        Self(line)
+        Self { line: Some(line), way_back: None, patience: PATIENCE, returns: 0 }
+    }
+
+    /// The same, with a way to open another session where this one is lost.
+    #[must_use]
+    pub fn with_way_back(self, way_back: impl FnMut() -> Result<Line, Failure> + 'static) -> Self {
+        Self { way_back: Some(Box::new(way_back)), ..self }
+    }
+
+    /// The same, with another patience for a system that is away.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// The session, opened again if it was lost.
+    fn line(&mut self) -> Result<&mut Line, Failure> {
+        if self.line.is_none() {
+            let lost = || Failure::unreachable("the session was lost").hint("Try again.");
+            let line = self.way_back.as_mut().ok_or_else(lost)?()?;
+            self.returns += 1;
+            self.line = Some(line);
+        }
+        self.line.as_mut().ok_or_else(nonsense)
     }
 
     fn ask(&mut self, request: &Request) -> Result<Reply, Failure> {
-        match self.0.ask(request)? {
+        match self.line()?.ask(request)? {
             Reply::Failed(failure) => Err(failed(failure)),
             reply => Ok(reply),
         }

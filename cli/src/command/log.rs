@@ -75,7 +75,5 @@ fn print(line: &str, output: &mut Output<'_>) -> Result<(), Failure> {
     if !output.json {
         return output.line(line);
     }
-    let text = serde_json::to_string(&Line { text: line })
-        .map_err(|error| Failure::refused(format!("cannot print JSON: {error}")))?;
-    output.line(&text)
+    output.json_line(&Line { text: line })
 }

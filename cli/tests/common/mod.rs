@@ -2,6 +2,8 @@
 //! A system that is none: the service's end of the line, and answers out of a small state.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+pub mod succession;
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
@@ -21,6 +23,8 @@ pub struct Fake {
     pub typed: Vec<u8>,
     /// Copying takes so many looks.
     pub looks: u64,
+    /// The succession service, where there is one.
+    pub succession: Option<succession::Script>,
     /// Bytes of nonsense instead of the next answer.
     pub garbage: Option<Vec<u8>>,
 }
@@ -33,6 +37,7 @@ impl Default for Fake {
             log: b"console: hello\nroot: started \x1b[2Jlinux\nlinux: up\n".to_vec(),
             typed: Vec::new(),
             looks: 2,
+            succession: None,
             garbage: None,
         }
     }
@@ -67,7 +72,10 @@ impl Fake {
                 Some(Event::Send(bytes) | Event::Opened(bytes) | Event::Closed(_, bytes)) => bytes,
                 Some(Event::Request(request)) => match self.garbage.take() {
                     Some(garbage) => garbage,
-                    None => session.reply(&self.answer(request)).unwrap(),
+                    None => match self.answer(request) {
+                        Some(reply) => session.reply(&reply).unwrap(),
+                        None => break,
+                    },
                 },
             };
             if line.write_all(&bytes).is_err() {
@@ -77,9 +85,10 @@ impl Fake {
         self
     }
 
-    fn answer(&mut self, request: Request) -> Reply {
+    /// The answer; `None` to hang up.
+    fn answer(&mut self, request: Request) -> Option<Reply> {
         assert!(permitted(&request), "{request:?}");
-        match request {
+        Some(match request {
             Request::Ping => Reply::Pong,
             Request::Root(request) => Reply::Root(self.root(request)),
             Request::Console(console::Request::Read { cursor }) => {
@@ -91,9 +100,12 @@ impl Fake {
             Request::Console(_) => unreachable!(),
             Request::Vm(name, request) if name == "linux" => Reply::Vm(self.vm(request)),
             Request::Vm(name, _) => Reply::Failed(Failure::Unknown(name)),
-            Request::Succession(_) => Reply::Failed(Failure::Unknown("succession".into())),
+            Request::Succession(request) => match &mut self.succession {
+                Some(script) => Reply::Succession(script.answer(request)?),
+                None => Reply::Failed(Failure::Unknown("succession".into())),
+            },
             Request::Checkpoint(request) => Reply::Checkpoint(self.checkpoint(request)),
-        }
+        })
     }
 
     fn root(&self, request: root::Request) -> root::Reply {

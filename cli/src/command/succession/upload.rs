@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Sending an image over the operator's line.
+
+use std::path::Path;
+
+use api::succession::{MAX_IMAGE, MAX_PART};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{Failure, System};
+
+/// Sends the image.
+pub fn send(system: &mut System, path: &Path) -> Result<(), Failure> {
+    let shown = path.display();
+    let image = std::fs::read(path).map_err(|error| {
+        Failure::unreachable(format!("cannot read the image {shown}: {error}"))
+            .hint("`cargo xtask successor` makes one and says where.")
+    })?;
+    let bytes = image.len() as u64;
+    if bytes > MAX_IMAGE {
+        return Err(Failure::refused(format!("{shown} has {bytes} bytes; an image has at most {MAX_IMAGE}")));
+    }
+    let bar = bar(bytes);
+    let sent = send_bytes(system, &image, &bar);
+    bar.finish_and_clear();
+    sent
+}
+
+fn send_bytes(system: &mut System, image: &[u8], bar: &ProgressBar) -> Result<(), Failure> {
+    system.stage(image.len() as u64)?;
+    let mut offset = 0;
+    for part in image.chunks(MAX_PART) {
+        system.stage_part(offset, part)?;
+        offset += part.len() as u64;
+        bar.set_position(offset);
+    }
+    Ok(())
+}
+
+fn bar(bytes: u64) -> ProgressBar {
+    let bar = ProgressBar::new(bytes);
+    let template = "sending the image [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
