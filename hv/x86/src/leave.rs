@@ -22,7 +22,8 @@ pub struct Leave {
     pub last_word: (u64, u64),
 }
 
-// RDI: entry, RSI: information, RDX: root of the tables of the entry, RCX: our physical base, R8: address of the last word, R9: its value.
+// RDI: entry, RSI: information, RDX: root of the tables of the entry, RCX: physical address of
+// `understudy_leave_low`, R8: address of the last word, R9: its value.
 global_asm!(
     r#"
     .pushsection .boot, "ax", @progbits
@@ -43,18 +44,18 @@ global_asm!(
         mov rax, cr4
         and rax, {no_global}
         mov cr4, rax
-        lea rax, [rcx + leave_low_offset]
-        jmp rax
-    leave_low:
-        // One to one from here on.
-        lea rax, [rcx + leave_gdt_offset]
-        lea rsp, [rcx + understudy_boot_stack_offset]
+        jmp rcx
+    .global understudy_leave_low
+    understudy_leave_low:
+        // One to one from here on: what is found relative to RIP is a physical address.
+        lea rax, [rip + leave_gdt]
+        lea rsp, [rip + understudy_boot_stack]
         sub rsp, 16
         mov word ptr [rsp], 23
         mov [rsp + 2], rax
         lgdt [rsp]
         push 8
-        lea rax, [rcx + leave_32_offset]
+        lea rax, [rip + leave_32]
         push rax
         retfq
     .code32
@@ -77,16 +78,14 @@ global_asm!(
         mov eax, 0x36d76289
         jmp edi
     .code64
-    .set leave_low_offset, leave_low - boot_header
-    .set leave_32_offset, leave_32 - boot_header
-    .set leave_gdt_offset, leave_gdt - boot_header
     .popsection
     "#,
     no_global = const !(1_i32 << 7 | 1 << 17),
 );
 
 unsafe extern "C" {
-    fn understudy_leave(entry: u64, info: u64, tables: u64, base: u64, word: u64, value: u64) -> !;
+    static understudy_leave_low: u8;
+    fn understudy_leave(entry: u64, info: u64, tables: u64, low: u64, word: u64, value: u64) -> !;
 }
 
 /// Leaves this CPU. SVM is off afterwards, the local APIC quiet. Nothing of this image runs on it any more, unless it is started anew.
@@ -107,9 +106,9 @@ pub fn leave(leave: Leave) -> ! {
         cpu::halt_forever()
     }
     image::revive_early_tables();
-    let base = image::range().base;
+    let low = image::physical((&raw const understudy_leave_low) as u64);
     let (entry, information) = (u64::from(leave.entry), u64::from(leave.information));
     // SAFETY: the tables map the image where it is linked and, one to one, where it lies; the code uses the stack of the entry, which is
     // nobody's after the start. The word is as above.
-    unsafe { understudy_leave(entry, information, image::early_root(), base, word, value) }
+    unsafe { understudy_leave(entry, information, image::early_root(), low, word, value) }
 }
