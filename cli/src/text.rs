@@ -41,6 +41,7 @@ pub fn state(process: &Process, status: Option<&Status>) -> (&'static str, Optio
         ProcessState::Refused(why) => ("refused", Some(plain(why))),
         ProcessState::Faulted(why) => ("faulted", Some(plain(why))),
         ProcessState::Killed => ("killed", None),
+        ProcessState::Away => ("away", None),
         ProcessState::Running => match status.map(|status| &status.state) {
             None if process.is_vm => ("unknown", None),
             None | Some(State::Running) => ("running", None),
