@@ -8,7 +8,7 @@ use crate::live::Live;
 use anyhow::{Result, bail};
 use api::operator::{Reply as Answer, Request as Question};
 use api::root::{self, Inventory};
-use api::succession::{Blackout, Holding, MAX_PART, Phase, Plan, Reply, Request, Status};
+use api::succession::{Blackout, MAX_PART, Phase, Plan, Reply, Request, Status};
 use std::time::{Duration, Instant};
 
 /// Longest wait for a step of a succession that is carried out in the emulator.
@@ -63,20 +63,6 @@ pub fn status(live: &mut Live) -> Result<Status> {
     match ask_patiently(live, &Request::Status)? {
         Reply::Status(status) => Ok(status),
         other => bail!("status: {other:?}"),
-    }
-}
-
-/// All resources with their owners.
-pub fn resources(live: &mut Live) -> Result<Vec<Holding>> {
-    let mut all = Vec::new();
-    loop {
-        let Reply::Resources(part) = ask_patiently(live, &Request::Resources(all.len() as u32))? else {
-            bail!("no list of resources")
-        };
-        if part.is_empty() {
-            return Ok(all);
-        }
-        all.extend(part);
     }
 }
 
