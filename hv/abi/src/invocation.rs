@@ -39,10 +39,6 @@ invocations! {
     UntypedRetype = 0x10,
     /// Describe. Out: w0 = physical address, w1 = size bits, w2 = bytes not yet used.
     UntypedDescribe = 0x11,
-    /// Let untyped memory in which no object is leave this instance's maps and books, unchanged. MANAGE. The capability goes; what it was
-    /// derived from stays as if it were in use, until `MachineAdopt` brings the memory back. Errors: Busy (it has objects), OutOfRange
-    /// (larger than 1 GiB), NotEnoughMemory (more pieces away than the core can list, or its tables are used up).
-    UntypedSurrender = 0x12,
 
     /// Derive a capability from one of the caller's. In: w0 = source cptr, w1 = index of the destination, w2 =
     /// rights to keep, w3 = badge (0 keeps the source's; Endpoint and Notification only, and only where the source has
@@ -54,7 +50,8 @@ invocations! {
     /// Empty a slot. In: w0 = index. MANAGE. The object dies with its last capability. An empty slot is no error.
     /// Errors: OutOfRange, Busy (untyped memory with objects in it, a vCPU that runs).
     CNodeDelete = 0x22,
-    /// Delete everything derived from the capability in a slot. In: w0 = index. MANAGE. Errors: OutOfRange.
+    /// Delete everything derived from the capability in a slot. In: w0 = index. MANAGE. Errors: OutOfRange, Busy (some of it is
+    /// memory that is away, by `MachineSurrender`; all else is gone).
     CNodeRevoke = 0x23,
 
     /// Bind a thread to its spaces. MANAGE. In: w0 = cptr of its CNode, w1 = cptr of its HostSpace, w2 = cptr of the frame
@@ -88,8 +85,6 @@ invocations! {
     FrameUnmap = 0x41,
     /// Describe. Out: w0 = physical address, w1 = size bits.
     FrameDescribe = 0x42,
-    /// The same as `UntypedSurrender` for a frame. MANAGE. Errors besides: Busy (it is mapped, or there are other capabilities to it).
-    FrameSurrender = 0x43,
 
     /// Make the whole guest memory read-only, in constant time, and begin a new epoch of the books of written pages. SEAL.
     /// Out: w0 = the new epoch.
@@ -137,7 +132,7 @@ invocations! {
 
     /// Describe. Out: w0 = index, w1 = APIC id, w2 = 1 if online, w3 = TSC ticks spent idle (0 for another CPU).
     CpuDescribe = 0x90,
-    /// Leave the CPU to another image. MANAGE. In: w0 = physical address below 4 GiB that it goes on at, in the state of a multiboot2
+    /// Leave the CPU to another image. MANAGE, which is as much as the whole machine and is held with it. In: w0 = physical address below 4 GiB that it goes on at, in the state of a multiboot2
     /// entry (specification, 3.3), or 0: it stands still until it gets an INIT; w1 = physical address of the multiboot2 information; w2 = cptr of a frame
     /// (WRITE; 0 for none) and w3 = offset in its first page, a multiple of 8: where it writes w4 as the last thing it does under this instance. Errors: Busy (threads are
     /// bound to it), InvalidArgument, OutOfRange. The last CPU may be left with threads; then the call does not return.
@@ -159,6 +154,11 @@ invocations! {
     MachineRing = 0xa4,
     /// Send an INIT to a CPU that does not run here: whatever it does, it stops. MANAGE. In: w0 = APIC id. Errors: Busy (it runs here).
     MachineInit = 0xa5,
+    /// Let memory leave this instance's maps and books, unchanged. MANAGE. In: w0 = cptr of untyped memory or a frame (MANAGE). The capability
+    /// goes; what it was derived from stays as if it were in use, and cannot be revoked as a whole, until `MachineAdopt` brings the memory back.
+    /// Errors: Busy (it has objects, is mapped, or there are other capabilities to it), OutOfRange (larger than 1 GiB), NotEnoughMemory (more pieces
+    /// away than the core can list, or its tables are used up).
+    MachineSurrender = 0xa6,
 }
 
 #[cfg(test)]

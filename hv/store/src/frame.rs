@@ -10,7 +10,7 @@ use x86_machine::window;
 
 fn word(page: u64, index: usize) -> &'static AtomicU64 {
     debug_assert!(page & 7 == 0);
-    // SAFETY: the physical window maps the whole estate for ever (claim 5), `page` is the address of a table page or frame of it,
+    // SAFETY: the physical window maps the whole estate (claim 5), `page` is the address of a table page or frame of it,
     // the index is cut to a page, and an atomic word may be shared with anyone.
     unsafe { &*((window::to_virt(page) as *const AtomicU64).add(index & 511)) }
 }

@@ -14,9 +14,10 @@
 //! 4. *No two CPUs touch the same cell at once.* The cells of an object belong to its home CPU, or to the
 //!    holder of the capability lock while the home CPU is stopped; whatever is shared without that is an atomic. See
 //!    `docs/adr/0001-one-capability-lock.md`.
-//! 5. *Objects are always reached by the physical window*, which maps every page of the estate for as long as the core runs.
-//!    Even a reference that broke claim 3 would therefore read memory, not fault; what it read would be a number, never a
-//!    pointer that Rust relies on for more than claim 2.
+//! 5. *Objects are always reached by the physical window*, which maps every page of the estate. Memory leaves it with the world
+//!    stopped, and only when nothing is made of it: no object, no mapping, no second capability ([`move_away`]). Even a reference that
+//!    broke claim 3 would read memory, or fault if that has left; what it read would be a number, never a pointer that Rust relies
+//!    on for more than claim 2.
 #![no_std]
 #![deny(unsafe_op_in_unsafe_fn)]
 

@@ -48,7 +48,7 @@ pub fn slot_at(cnode: u64, index: u64) -> SlotRef {
 }
 
 fn word(slot: SlotRef, index: usize) -> &'static AtomicU64 {
-    // SAFETY: a `SlotRef` is made by `slot_at` (a CNode of the estate, mapped for ever) and by `SlotArray::at` (part of an object or of
+    // SAFETY: a `SlotRef` is made by `slot_at` (a CNode of the estate: memory with an object in it does not leave the window) and by `SlotArray::at` (part of an object or of
     // a static), and those slots are only ever accessed through here. An index below 8 stays in the slot.
     unsafe { &*(slot.get() as *const AtomicU64).add(index & 7) }
 }

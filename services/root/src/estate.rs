@@ -170,6 +170,14 @@ impl Estate {
         adopted.map(|()| slot).map_err(core("adopt memory"))
     }
 
+    /// Memory of which nothing is used or mapped leaves, unchanged, and its slot is free.
+    pub fn surrender<T>(&mut self, memory: Cap<T>) -> Result<()> {
+        let machine: Cap<Machine> = Cap::new(abi::boot::slot::MACHINE);
+        machine.surrender(memory).map_err(core("surrender memory"))?;
+        self.forget(memory.cptr());
+        Ok(())
+    }
+
     /// A slot of root's is empty: what was in it has left.
     pub fn forget(&mut self, slot: CPtr) {
         self.slots.give_back(slot);

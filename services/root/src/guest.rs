@@ -66,8 +66,7 @@ impl GuestMemory {
             }
             estate.node.revoke(frame.cptr()).map_err(core("take guest memory from others"))?;
             frame.unmap().map_err(core("unmap guest memory"))?;
-            frame.surrender().map_err(core("surrender guest memory"))?;
-            estate.forget(frame.cptr());
+            estate.surrender(*frame)?;
             *frame = Cap::new(0);
         }
         Ok(())

@@ -71,8 +71,7 @@ impl Module {
     pub fn leave(&mut self, estate: &mut Estate) -> Result<()> {
         for (cap, ..) in self.frames.iter_mut().filter(|(cap, ..)| *cap != 0) {
             estate.node.revoke(*cap).map_err(core("take a module from others"))?;
-            Cap::<Frame>::new(*cap).surrender().map_err(core("surrender a module"))?;
-            estate.forget(*cap);
+            estate.surrender(Cap::<Frame>::new(*cap))?;
             *cap = 0;
         }
         Ok(())

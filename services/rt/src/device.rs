@@ -195,6 +195,14 @@ impl Cap<Machine> {
         self.invoke(Invocation::MachineAdopt, words).map(|_| ())
     }
 
+    /// Lets memory (untyped, or a frame) leave, unchanged.
+    ///
+    /// # Errors
+    /// See [`Invocation::MachineSurrender`].
+    pub fn surrender<T>(self, memory: Cap<T>) -> Result<(), Error> {
+        self.invoke(Invocation::MachineSurrender, [memory.cptr(), 0, 0, 0]).map(|_| ())
+    }
+
     /// Starts a CPU that stands still after an INIT; its capability goes into slot `index` of `node`. Returns its place.
     ///
     /// # Errors

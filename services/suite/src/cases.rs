@@ -64,6 +64,8 @@ pub const CASES: &[Case] = &[
     Case { name: "device-describe", run: device::describe },
     Case { name: "estate-surrender-and-adopt", run: estate::surrender_and_adopt },
     Case { name: "estate-away-is-not-free", run: estate::away_is_not_free },
+    Case { name: "estate-surrender-needs-the-machine", run: estate::surrender_needs_the_machine },
+    Case { name: "estate-pieces-come-and-go", run: estate::pieces_come_and_go },
     Case { name: "estate-adopt-refuses", run: estate::adopt_refuses },
     Case { name: "estate-cpu-leaves-and-comes", run: estate::cpu_leaves_and_comes },
     Case { name: "estate-doorbell", run: estate::doorbell },

@@ -6,10 +6,10 @@
 use super::Call;
 use crate::hold::{Abort, Grip, Outcome};
 use crate::lookup;
+use abi::PAGE_BITS;
 use abi::error::Error;
 use abi::object::ObjectType;
 use abi::rights::Rights;
-use abi::{PAGE_BITS, PAGE_SIZE};
 use cap::{Cap, SlotRef};
 use store::{SlotMemory, peek};
 use x86_machine::window::{Piece, Refused};
@@ -17,23 +17,30 @@ use x86_machine::window::{Piece, Refused};
 /// Largest piece.
 const LARGEST_BITS: u8 = 30;
 
-/// `UntypedSurrender`, `FrameSurrender`.
+/// `MachineSurrender`. It asks for the machine because what is away cannot be revoked: whoever only holds memory must not be able to keep it
+/// from its owner.
 pub fn surrender(call: &Call) -> Outcome {
     call.hold.need(Grip::World)?;
     call.need(Rights::MANAGE)?;
-    let cap = call.cap;
+    let (slot, cap) = lookup::cap(call.thread, call.words[0])?;
+    let is_frame = cap.kind() == ObjectType::Frame;
+    if !is_frame && cap.kind() != ObjectType::Untyped {
+        return Err(Abort::Error(Error::InvalidCapability));
+    }
+    if !cap.rights().has(Rights::MANAGE) {
+        return Err(Abort::Error(Error::MissingRights));
+    }
     if cap.size_bits > LARGEST_BITS {
         return Err(Abort::Error(Error::OutOfRange));
     }
-    let is_frame = cap.kind() == ObjectType::Frame;
     let mapped = is_frame && cap.badge != 0;
     // Does anything else stand for this memory?
-    if mapped || cap::has_descendants(&SlotMemory, call.slot) || !cap::is_last(&SlotMemory, call.slot) {
+    if mapped || cap::has_descendants(&SlotMemory, slot) || !cap::is_last(&SlotMemory, slot) {
         return Err(Abort::Error(Error::Busy));
     }
     let to = store::free_away_slot().ok_or(Error::NotEnoughMemory)?;
     let piece = Piece::leaving(cap.object, 1 << cap.size_bits).map_err(refused)?;
-    store::move_away(call.slot, to);
+    store::move_away(slot, to);
     call.hold.flush_window_everywhere(piece.unmap());
     call.answer(&[])
 }
@@ -77,5 +84,3 @@ fn refused(refused: Refused) -> Error {
         Refused::TablesExhausted => Error::NotEnoughMemory,
     }
 }
-
-const _: () = assert!(PAGE_SIZE == 1 << PAGE_BITS);

@@ -30,6 +30,7 @@ pub fn invoke_machine(call: &Call) -> Outcome {
             call.answer(&[value])
         }
         Invocation::MachineAdopt => estate::adopt(call),
+        Invocation::MachineSurrender => estate::surrender(call),
         Invocation::MachineAdoptCpu => cpu::adopt(call),
         Invocation::MachineRing => {
             call.need(Rights::WRITE)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Untyped memory: retype, describe.
 
-use super::{Call, estate};
+use super::Call;
 use crate::hold::{Abort, Grip, Outcome};
 use crate::{lookup, state};
 use abi::PAGE_BITS;
@@ -25,7 +25,6 @@ pub fn invoke(call: &Call) -> Outcome {
             let left = cap::unused_bytes(&SlotMemory, call.slot);
             call.answer(&[call.cap.object, u64::from(call.cap.size_bits), left])
         }
-        Invocation::UntypedSurrender => estate::surrender(call),
         _ => Err(Abort::Error(Error::InvalidInvocation)),
     }
 }

@@ -279,8 +279,7 @@ pub fn launch(system: &mut System, entry: u64, information: u64) -> Result<()> {
         estate.discard(carve.mapped);
         carve.mapped = 0;
     }
-    carve.frame.surrender().map_err(core("surrender the carve-out"))?;
-    estate.forget(carve.frame.cptr());
+    estate.surrender(carve.frame)?;
     carve.frame = Cap::new(0);
     let released = cpus[place].cap.release(Target { entry, information }, None);
     released.map_err(core("release the CPU"))?;

@@ -64,9 +64,8 @@ pub fn extent(system: &mut System, number: u8) -> Result<()> {
     for (cap, _) in blocks.into_iter().flatten().filter(|(cap, _)| *cap != 0) {
         let memory: Cap<Untyped> = Cap::new(*cap);
         estate.node.revoke(*cap).map_err(core("empty memory"))?;
-        memory.surrender().map_err(core("surrender memory"))?;
+        estate.surrender(memory)?;
         estate.remove(memory);
-        estate.forget(*cap);
         *cap = 0;
     }
     Ok(())

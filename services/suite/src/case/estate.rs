@@ -11,6 +11,7 @@ use rt::{Error, scratch, time};
 use crate::child::{Spawn, cell};
 use crate::context::Context;
 use crate::outcome::{Outcome, Tried, equal, refuses};
+use crate::random::Random;
 
 /// log2 of the bytes of a piece that is smaller than the core's own pages for it.
 const BITS: u8 = 16;
@@ -40,14 +41,14 @@ pub fn surrender_and_adopt(context: &mut Context) -> Outcome {
     let (base, bits) = frame.describe().tried("describe")?;
     word_of(context, frame, Some(MARK))?;
     let copy = context.derive(frame, Rights::READ, 0)?;
-    refuses(frame.surrender(), Error::Busy, "a frame that has another capability")?;
-    refuses(copy.surrender(), Error::MissingRights, "a frame without MANAGE")?;
+    refuses(machine().surrender(frame), Error::Busy, "a frame that has another capability")?;
+    refuses(machine().surrender(copy), Error::MissingRights, "a frame without MANAGE")?;
     context.node.delete(copy.cptr()).tried("delete")?;
     let node = context.node;
     let other = context.slot();
     let whole = (ObjectType::Frame, bits);
     refuses(machine().adopt(base, whole, node, other), Error::Busy, "memory of our own")?;
-    frame.surrender().tried("surrender")?;
+    machine().surrender(frame).tried("surrender")?;
     refuses(frame.describe(), Error::InvalidCapability, "a frame that is away")?;
     refuses(machine().adopt(base + 4096, whole, node, other), Error::Misaligned, "half of it")?;
     machine().adopt(base, whole, node, other).tried("adopt")?;
@@ -64,15 +65,73 @@ pub fn away_is_not_free(context: &mut Context) -> Outcome {
     let state = half.describe().tried("describe")?;
     let object = context.slot();
     half.retype(ObjectType::Endpoint, 12, 1, node, object).tried("retype")?;
-    refuses(half.surrender(), Error::Busy, "memory with an object")?;
+    refuses(machine().surrender(half), Error::Busy, "memory with an object")?;
     node.delete(object).tried("delete")?;
-    half.surrender().tried("surrender")?;
+    machine().surrender(half).tried("surrender")?;
     refuses(node.revoke(piece.cptr()), Error::Busy, "revoking what is away")?;
     refuses(node.delete(piece.cptr()), Error::Busy, "deleting what it is part of")?;
     equal(piece.describe().tried("describe")?.free, 1 << (BITS - 1), "what is left of the piece")?;
     machine().adopt(state.base, (ObjectType::Untyped, BITS - 1), node, half.cptr()).tried("adopt")?;
     node.revoke(piece.cptr()).tried("revoke")?;
     equal(piece.describe().tried("describe")?.free, 1 << BITS, "the piece as a whole")
+}
+
+/// Who holds memory, but not the machine, cannot keep it from whoever it came from.
+pub fn surrender_needs_the_machine(context: &mut Context) -> Outcome {
+    let piece = context.untyped(BITS)?;
+    let node = context.node;
+    let (memory, frame): (Cap<Untyped>, Cap<Frame>) = (Cap::new(context.slot()), Cap::new(context.slot()));
+    piece.retype(ObjectType::Untyped, 12, 1, node, memory.cptr()).tried("retype")?;
+    piece.retype(ObjectType::Frame, 12, 1, node, frame.cptr()).tried("retype")?;
+    // A machine that may only ring, as the succession service holds it, and what else might be invoked instead.
+    let weak = context.derive(machine(), Rights::WRITE.or(Rights::READ), 0)?;
+    refuses(weak.surrender(memory), Error::MissingRights, "untyped memory without MANAGE of the machine")?;
+    refuses(weak.surrender(frame), Error::MissingRights, "a frame without MANAGE of the machine")?;
+    for other in [memory.cptr(), frame.cptr(), piece.cptr(), context.thread.cptr(), node.cptr()] {
+        let other: Cap<Machine> = Cap::new(other);
+        refuses(other.surrender(memory), Error::InvalidInvocation, "something else than the machine")?;
+        refuses(other.surrender(frame), Error::InvalidInvocation, "something else than the machine")?;
+    }
+    refuses(machine().surrender(context.thread), Error::InvalidCapability, "a thread")?;
+    refuses(machine().surrender(machine()), Error::InvalidCapability, "the machine itself")?;
+    node.revoke(piece.cptr()).tried("revoke")?;
+    refuses(memory.describe(), Error::InvalidCapability, "memory that was revoked")?;
+    equal(piece.describe().tried("describe")?.free, 1 << BITS, "the piece as a whole")
+}
+
+/// Pieces leave and come in any order, with objects made and ended between; in the end everything is there again.
+pub fn pieces_come_and_go(context: &mut Context) -> Outcome {
+    const PIECES: u64 = 16;
+    let whole = context.untyped(BITS + 4)?;
+    let (node, first) = (context.node, context.slots(PIECES));
+    whole.retype(ObjectType::Untyped, BITS, PIECES, node, first).tried("retype")?;
+    let base = whole.describe().tried("describe")?.base;
+    let object = context.slot();
+    let mut random = Random(context.option("seed").and_then(|seed| seed.parse().ok()).unwrap_or(1));
+    let mut away = 0_u64;
+    for _ in 0..500 {
+        let number = random.below(PIECES);
+        let piece: Cap<Untyped> = Cap::new(first + number);
+        let at = base + (number << BITS);
+        if away & 1 << number != 0 {
+            machine().adopt(at, (ObjectType::Untyped, BITS), node, piece.cptr()).tried("adopt")?;
+            away ^= 1 << number;
+            equal(piece.describe().tried("describe")?.base, at, "what came back")?;
+            continue;
+        }
+        piece.retype(ObjectType::Frame, 12, 1, node, object).tried("use a piece that is here")?;
+        refuses(machine().surrender(piece), Error::Busy, "a piece in use")?;
+        node.delete(object).tried("end what was made of it")?;
+        machine().surrender(piece).tried("surrender")?;
+        away ^= 1 << number;
+        refuses(node.delete(whole.cptr()), Error::Busy, "deleting what is partly away")?;
+    }
+    for number in (0..PIECES).filter(|number| away & 1 << number != 0) {
+        let at = base + (number << BITS);
+        machine().adopt(at, (ObjectType::Untyped, BITS), node, first + number).tried("adopt the rest")?;
+    }
+    node.revoke(whole.cptr()).tried("revoke")?;
+    equal(whole.describe().tried("describe")?.free, 1 << (BITS + 4), "the memory as a whole")
 }
 
 /// What cannot be adopted is refused, and nothing has changed.

@@ -138,11 +138,12 @@ fn fill(context: &mut Context, node: Cap<CNode>, memory: Cap<Untyped>) -> Outcom
     for (slot, (object, bits)) in (1..).zip(objects) {
         memory.retype(object, bits, 1, node, slot).tried("fill the CSpace")?;
     }
-    // A port that does nothing, and a CPU.
+    // A port that does nothing, and a CPU to run threads on. (MANAGE of it would be leave to stop it: a right of who has the machine.)
     let ports: Cap<rt::cap::PortRange> = Cap::new(abi::boot::slot::PORTS);
     ports.narrow(0x80, 0x80, node, SLOTS - 1).tried("narrow")?;
     let cpu = context.cpu(context.boot.cpu_count - 1);
-    node.mint(cpu.cptr(), SLOTS - 2, Rights::ALL, 0).tried("a CPU")
+    let rights = Rights::READ.or(Rights::EXECUTE);
+    node.mint(cpu.cptr(), SLOTS - 2, rights, 0).tried("a CPU")
 }
 
 /// Lets the storm blow until it has made its calls.
