@@ -9,8 +9,8 @@ use super::Source;
 const FILE: usize = 400;
 /// Lines of one function, from its signature to its closing brace.
 const FUNCTION: usize = 60;
-/// Lines of the whole core: DESIGN, section 4.
-pub const CORE: usize = 10_000;
+/// Lines of the whole core: `docs/adr/0006-memory-and-cpus-leave.md`.
+pub const CORE: usize = 10_950;
 
 /// Files that may be longer, each with the reason.
 const LONG_FILES: &[(&str, &str)] = &[];
