@@ -188,6 +188,11 @@ impl Course {
         self.events.push_back(event);
     }
 
+    /// Something for the machine to be told before everything else.
+    pub fn first(&mut self, event: Event) {
+        self.events.push_front(event);
+    }
+
     /// The next thing that the machine is to be told.
     pub fn next_event(&mut self) -> Option<Event> {
         if let Some(event) = self.events.pop_front() {

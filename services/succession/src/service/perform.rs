@@ -10,7 +10,7 @@ use api::estate::{Item, LEDGER_AT, Request};
 use api::vmm::{self, Vmm};
 use rt::ipc::Client;
 use rt::time;
-use succession::{Action, Event, Incumbent, Message, Party, Resource, Successor, Table, Turn, Word};
+use succession::{Action, Actions, Event, Incumbent, Message, Party, Resource, Successor, Table, Turn, Word};
 
 use super::Service;
 use super::course::{Course, Side};
@@ -23,10 +23,8 @@ impl Service {
             let Some(event) = course.next_event() else { break };
             let before = course.side;
             let actions = course.step(event);
-            let mut performed = false;
             let mut failed = None;
             for action in actions.iter() {
-                performed = true;
                 if let Err(why) = self.perform(action) {
                     self.message = format!("{action:?}: {why}");
                     log::warn!("{}", self.message);
@@ -35,9 +33,10 @@ impl Service {
                 }
             }
             let Some(course) = self.course.as_mut() else { break };
+            // The machine goes on until it waits; messages and commands come after that.
             match failed {
-                Some(action) => course.event(Event::Failed(action)),
-                None if performed => course.event(Event::Done),
+                Some(action) => course.first(Event::Failed(action)),
+                None if before != course.side || actions != Actions::NONE => course.first(Event::Done),
                 None => {}
             }
             if before != course.side {
