@@ -2,6 +2,7 @@
 //! `cargo xtask check`: format, clippy, warnings of the bare-metal build, house lints, rustdoc.
 
 use crate::bare::{self, Route};
+use crate::image::edition::Edition;
 use crate::lint::{LINTS, Lint};
 use crate::packages::{self, Kind, Package};
 use crate::process;
@@ -88,6 +89,7 @@ fn warnings_bare() -> Result<()> {
     for package in packages::all()?.iter().filter(|package| package.is_bare_program()) {
         command.args(["-p", &package.name]);
     }
+    Edition::current()?.tell(&mut command)?;
     let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let is_finding = |line: &&str| [": warning:", "error:", "error["].iter().any(|word| line.contains(word));

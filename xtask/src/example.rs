@@ -5,6 +5,7 @@
 //! build directory, with the workspace's settings around it. What becomes of its programs is the caller's affair.
 
 use crate::bare::{self, Route};
+use crate::image::edition::Edition;
 use crate::paths;
 use crate::process;
 use anyhow::{Context, Result, bail};
@@ -49,6 +50,7 @@ pub fn build() -> Result<Example> {
     let mut command = Route::require()?.cargo("build");
     command.args(["--release", "--manifest-path"]).arg(folder.join("Cargo.toml"));
     command.env("CARGO_TARGET_DIR", paths::target());
+    Edition::current()?.tell(&mut command)?;
     process::step("build", &format!("the service of {PAGE}"), &mut command)?;
     let built = paths::target().join(bare::TARGET).join("release");
     let programs = ["tally", "visitor"].map(|name| built.join(name)).to_vec();

@@ -17,6 +17,7 @@ mod evidence;
 mod example;
 mod graph;
 mod image;
+mod keys;
 mod lint;
 mod live;
 mod operator;
@@ -26,6 +27,8 @@ mod process;
 mod qemu;
 mod run;
 mod setup;
+mod succession;
+mod successor;
 mod test;
 
 use anyhow::Result;
@@ -50,6 +53,8 @@ enum Action {
     Setup,
     /// Build the core, the services, the guests and the ISO (target/image)
     Build,
+    /// Build a second version of the hypervisor and sign its image (target/image/successor-VERSION.usimage)
+    Successor(successor::Options),
     /// Run every test, or those whose name contains a word
     Test(test::Options),
     /// Count what things cost (target/bench.json), with --check against tests/budget.toml
@@ -87,6 +92,7 @@ fn run(action: Action) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Action::Build => image::build(image::Scope::Everything).map(|_| ExitCode::SUCCESS),
+        Action::Successor(options) => successor::run(&options),
         Action::Test(options) => test::run(&options),
         Action::Graph(options) => graph::run(&options),
         Action::Abi => abi_page::run(),

@@ -6,7 +6,7 @@
 use anyhow::{Context, Result, bail};
 use api::operator::client::{Event, Session};
 use api::operator::{self, Reply, Request};
-use api::{checkpoint, console, root, vmm};
+use api::{checkpoint, console, root, succession, vmm};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -78,7 +78,8 @@ impl Line {
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N]> {
+/// Bytes from the operating system's source of randomness.
+pub fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut bytes))
@@ -133,6 +134,14 @@ impl Operator {
         match self.ask(&Request::Checkpoint(request))? {
             Reply::Checkpoint(reply) => Ok(reply),
             other => bail!("checkpoint: {other:?}"),
+        }
+    }
+
+    /// A question to the succession service.
+    pub fn ask_succession(&mut self, request: succession::Request) -> Result<succession::Reply> {
+        match self.ask(&Request::Succession(request))? {
+            Reply::Succession(reply) => Ok(reply),
+            other => bail!("succession: {other:?}"),
         }
     }
 

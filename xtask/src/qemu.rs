@@ -99,6 +99,8 @@ impl Machine {
         if let Some(socket) = &self.operator_socket {
             let _ = std::fs::remove_file(socket);
             command.args(["-serial", &format!("unix:{},server=on,wait=off", socket.display())]);
+            // The console of a carve-out.
+            command.arg("-serial").arg(format!("file:{}", socket.with_extension("spare.log").display()));
         }
     }
 

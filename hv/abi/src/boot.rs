@@ -34,6 +34,9 @@ pub mod counter {
     pub const EXITS: u64 = 2;
 }
 
+/// The interrupt line by which instances ring each other (`MachineRing`): no pin of an I/O APIC. Its vector, which both sides have to
+/// know, is 0x40 more.
+pub const DOORBELL: u64 = 159;
 /// "UNDERSTU" as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"UNDERSTU");
 /// Most CPUs that the core starts.
@@ -160,6 +163,8 @@ pub struct BootInfo {
     pub command_line_len: u64,
     /// Seed of 32 bytes for secrets: from RDRAND where there is one, from timing otherwise.
     pub seed: [u8; 32],
+    /// A page below 1 MiB in which CPUs are started, in use by nobody else; 0 for none.
+    pub start_page: u64,
     /// APIC id per CPU.
     pub apic_ids: [u32; MAX_CPUS],
     /// Untyped memory.

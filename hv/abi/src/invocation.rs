@@ -39,6 +39,10 @@ invocations! {
     UntypedRetype = 0x10,
     /// Describe. Out: w0 = physical address, w1 = size bits, w2 = bytes not yet used.
     UntypedDescribe = 0x11,
+    /// Let untyped memory in which no object is leave this instance's maps and books, unchanged. MANAGE. The capability goes; what it was
+    /// derived from stays as if it were in use, until `MachineAdopt` brings the memory back. Errors: Busy (it has objects), OutOfRange
+    /// (larger than 1 GiB), NotEnoughMemory (more pieces away than the core can list, or its tables are used up).
+    UntypedSurrender = 0x12,
 
     /// Derive a capability from one of the caller's. In: w0 = source cptr, w1 = index of the destination, w2 =
     /// rights to keep, w3 = badge (0 keeps the source's; Endpoint and Notification only, and only where the source has
@@ -84,6 +88,8 @@ invocations! {
     FrameUnmap = 0x41,
     /// Describe. Out: w0 = physical address, w1 = size bits.
     FrameDescribe = 0x42,
+    /// The same as `UntypedSurrender` for a frame. MANAGE. Errors besides: Busy (it is mapped, or there are other capabilities to it).
+    FrameSurrender = 0x43,
 
     /// Make the whole guest memory read-only, in constant time, and begin a new epoch of the books of written pages. SEAL.
     /// Out: w0 = the new epoch.
@@ -131,12 +137,28 @@ invocations! {
 
     /// Describe. Out: w0 = index, w1 = APIC id, w2 = 1 if online, w3 = TSC ticks spent idle (0 for another CPU).
     CpuDescribe = 0x90,
+    /// Leave the CPU to another image. MANAGE. In: w0 = physical address below 4 GiB that it goes on at, in the state of a multiboot2
+    /// entry (specification, 3.3), or 0: it stands still until it gets an INIT; w1 = physical address of the multiboot2 information; w2 = cptr of a frame
+    /// (WRITE; 0 for none) and w3 = offset in its first page, a multiple of 8: where it writes w4 as the last thing it does under this instance. Errors: Busy (threads are
+    /// bound to it), InvalidArgument, OutOfRange. The last CPU may be left with threads; then the call does not return.
+    CpuRelease = 0x91,
 
-    /// Make the capability to an interrupt line. MANAGE. In: w0 = global system interrupt, w1 = 1 for level-triggered | 2
+    /// Make the capability to an interrupt line. MANAGE. In: w0 = global system interrupt (or [`crate::boot::DOORBELL`]), w1 = 1 for level-triggered | 2
     /// for active-low, w2 = cptr of a CNode (MANAGE), w3 = index. Errors: OutOfRange, SlotOccupied, Busy (made already).
     MachineInterrupt = 0xa0,
     /// Counters of the core. READ. In: w0 = [`crate::boot::counter`]. Out: w0 = value. Errors: InvalidArgument.
     MachineCounter = 0xa1,
+    /// Take memory in that this instance does not have. MANAGE. In: w0 = physical address, w1 = type (Untyped or Frame) | size bits << 8 (12 to 30), w2 =
+    /// cptr of a CNode (MANAGE), w3 = index. It is not cleared. What was surrendered as a whole comes back as what it was. Errors: InvalidArgument,
+    /// Misaligned, OutOfRange, Busy (some of it is this instance's), SlotOccupied, NotEnoughMemory (the core's tables are used up).
+    MachineAdopt = 0xa2,
+    /// Start a CPU that no instance uses, which stands still after an INIT. MANAGE. In: w0 = APIC id, w1 = cptr of a CNode (MANAGE), w2 = index of the slot for its Cpu. Out:
+    /// w0 = its index. Errors: Busy (it runs here), SlotOccupied, OutOfRange (more CPUs than the core can have), Unsupported (no page to start it in), TimedOut (it does not answer).
+    MachineAdoptCpu = 0xa3,
+    /// Send the doorbell interrupt to a CPU, of whatever instance. WRITE. In: w0 = APIC id.
+    MachineRing = 0xa4,
+    /// Send an INIT to a CPU that does not run here: whatever it does, it stops. MANAGE. In: w0 = APIC id. Errors: Busy (it runs here).
+    MachineInit = 0xa5,
 }
 
 #[cfg(test)]

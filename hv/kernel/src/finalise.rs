@@ -6,7 +6,7 @@
 //! stands for (the mapping of a frame, a binding to a thread) goes with each.
 
 use crate::hold::Hold;
-use crate::{lookup, thread};
+use crate::{lookup, state, thread};
 use ::ipc::Waiting;
 use abi::error::Error;
 use abi::object::ObjectType;
@@ -63,13 +63,19 @@ pub fn delete_step(slot: SlotRef, hold: &Hold) -> Result<Progress, Error> {
 }
 
 /// One step towards deleting everything derived from the capability in a slot.
-pub fn revoke_step(slot: SlotRef, hold: &Hold) -> Progress {
+///
+/// # Errors
+/// [`Error::Busy`] if what is left is memory that is away: it stays.
+pub fn revoke_step(slot: SlotRef, hold: &Hold) -> Result<Progress, Error> {
     if drain_doomed(hold) == Progress::More {
-        return Progress::More;
+        return Ok(Progress::More);
     }
-    let Some(next) = cap::revoke_next(&SlotMemory, slot) else { return Progress::Done };
+    let Some(mut next) = cap::revoke_next(&SlotMemory, slot) else { return Ok(Progress::Done) };
+    if store::is_away(next) {
+        next = cap::children(&SlotMemory, slot).find(|&child| !store::is_away(child)).ok_or(Error::Busy)?;
+    }
     take_out(next, hold);
-    Progress::More
+    Ok(Progress::More)
 }
 
 /// A step towards emptying the CNodes that nobody can name.
@@ -183,6 +189,11 @@ fn end_object(cap: &Cap, hold: &Hold) {
             if let Some(thread) = thread {
                 thread::detach(thread);
                 thread::fail(thread, Error::InvalidCapability, hold);
+            }
+        }
+        ObjectType::Thread => {
+            if let Some(thread) = Ref::<Thread>::from_cap(cap) {
+                state::count_thread(thread.cpu.get(), false);
             }
         }
         ObjectType::HostSpace => {

@@ -9,7 +9,8 @@
 use crate::{inbox, state};
 use abi::error::Error;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use x86_machine::{clock, cpu, lapic, percpu, space, svm, vectors};
+use x86_machine::window::WindowFlush;
+use x86_machine::{clock, cpu, lapic, leave, percpu, space, svm, vectors};
 
 static LOCK: AtomicBool = AtomicBool::new(false);
 /// Odd while the world is stopped.
@@ -17,6 +18,8 @@ static EPOCH: AtomicU64 = AtomicU64::new(0);
 /// When the world was stopped last (while it is), and when it went on.
 static STOPPED: AtomicU64 = AtomicU64::new(0);
 static RESUMED: AtomicU64 = AtomicU64::new(0);
+/// Times that memory has left the window.
+pub static WINDOW_EPOCH: AtomicU64 = AtomicU64::new(0);
 /// Longest time that the world is given to run before it may be stopped again.
 const LONGEST_TURN_MICROSECONDS: u64 = 100;
 
@@ -99,6 +102,23 @@ impl Hold {
         assert!(self.is_world(), "translations are cut with the world stopped");
         space::flush_all();
     }
+
+    /// No CPU holds a translation of what has left the window: this one flushes, the others do before they go on ([`park`]).
+    pub fn flush_window_everywhere(&self, flush: WindowFlush) {
+        assert!(self.is_world(), "the window shrinks with the world stopped");
+        flush.spend(|| {
+            WINDOW_EPOCH.fetch_add(1, Ordering::Release);
+            flush_window();
+        });
+    }
+}
+
+/// Forget what has left the window, if anything has since the last time.
+fn flush_window() {
+    let epoch = WINDOW_EPOCH.load(Ordering::Acquire);
+    if state::local().window_epoch.replace(epoch) != epoch {
+        space::flush_global();
+    }
 }
 
 impl Drop for Hold {
@@ -140,8 +160,7 @@ fn give_turn() {
 }
 
 fn stop_others() {
-    let count = state::CPU_COUNT.load(Ordering::Acquire);
-    if count > 1 {
+    if state::online().count() > 1 {
         give_turn();
     }
     STOPPED.store(cpu::rdtsc(), Ordering::Relaxed);
@@ -149,16 +168,16 @@ fn stop_others() {
     let epoch = EPOCH.fetch_add(1, Ordering::AcqRel) + 1;
     state::STOPS.fetch_add(1, Ordering::Relaxed);
     let me = percpu::cpu_index();
-    for index in (0..count).filter(|&index| index != me) {
+    for index in state::online().filter(|&index| index != me) {
         lapic::send_ipi(state::of(index).apic_id.load(Ordering::Relaxed), vectors::IPI_RENDEZVOUS);
     }
-    for index in (0..count).filter(|&index| index != me) {
+    for index in state::online().filter(|&index| index != me) {
         while state::of(index).parked.load(Ordering::Acquire) != epoch {
             cpu::pause();
         }
     }
     // What is on its way between CPUs has to arrive: an object must not die while an inbox still names it.
-    for index in 0..count {
+    for index in state::online() {
         inbox::drain_for(index);
     }
 }
@@ -175,6 +194,10 @@ pub fn park() {
     this.parked.store(epoch, Ordering::Release);
     while EPOCH.load(Ordering::Acquire) == epoch {
         cpu::pause();
+    }
+    flush_window();
+    if let Some(leave) = this.leave.take() {
+        leave::leave(leave);
     }
     return_to_cpu();
 }

@@ -42,7 +42,7 @@ pub fn begin(
     (badge, grant): (u64, bool),
     hold: &Hold,
 ) -> Outcome {
-    let home = endpoint.home.load(Ordering::Relaxed);
+    let home = live_home(endpoint, hold)?;
     if home != state::here() {
         if home == 0 {
             hold.need(Grip::World)?;
@@ -64,6 +64,17 @@ pub fn begin(
         inbox::send_call(thread, home as usize - 1);
     }
     Ok(())
+}
+
+/// The CPU of an endpoint, plus one; 0 if it has none, or had one that has left (receivers come anew, elsewhere).
+fn live_home(endpoint: Ref<Endpoint>, hold: &Hold) -> Result<u32, Abort> {
+    let home = endpoint.home.load(Ordering::Relaxed);
+    if home == 0 || state::of(home as usize - 1).online.load(Ordering::Relaxed) {
+        return Ok(home);
+    }
+    hold.need(Grip::World)?;
+    endpoint.home.store(0, Ordering::Relaxed);
+    Ok(0)
 }
 
 /// A call arrives from another CPU. The lock is held if it carries capabilities.

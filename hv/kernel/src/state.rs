@@ -5,9 +5,10 @@
 
 use abi::boot::MAX_CPUS;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use sched::{ReadyQueues, Timeouts};
 use store::{PerCpu, Ref, Thread};
+use x86_machine::leave::Leave;
 use x86_machine::svm;
 
 /// What one CPU knows.
@@ -44,6 +45,12 @@ pub struct CpuState {
     pub inbox: AtomicU64,
     /// The stop that this CPU has last acknowledged.
     pub parked: AtomicU64,
+    /// Threads that are bound to it, whatever they do.
+    pub threads: AtomicU32,
+    /// Set, with the world held, for a CPU that leaves: it does so when the world goes on.
+    pub leave: Cell<Option<Leave>>,
+    /// [`crate::hold::WINDOW_EPOCH`] of the window's translations that it may hold.
+    pub window_epoch: Cell<u64>,
     /// Whether it takes part.
     pub online: AtomicBool,
     /// Its APIC id.
@@ -69,6 +76,9 @@ impl CpuState {
             pending: Cell::new(0),
             inbox: AtomicU64::new(0),
             parked: AtomicU64::new(0),
+            threads: AtomicU32::new(0),
+            leave: Cell::new(None),
+            window_epoch: Cell::new(0),
             online: AtomicBool::new(false),
             apic_id: AtomicU32::new(0),
         }
@@ -77,7 +87,7 @@ impl CpuState {
 
 static CPUS: PerCpu<CpuState> = PerCpu::new([const { CpuState::new() }; MAX_CPUS]);
 
-/// CPUs in use.
+/// CPUs that have ever taken part: indices from 0 on. Those that left are not online.
 pub static CPU_COUNT: AtomicUsize = AtomicUsize::new(1);
 /// TSC ticks from the entry of the core to the start of the root service.
 pub static BOOT_TICKS: AtomicU64 = AtomicU64::new(0);
@@ -92,6 +102,21 @@ pub fn local() -> &'static CpuState {
 /// Any CPU's record.
 pub fn of(cpu: usize) -> &'static CpuState {
     CPUS.of(cpu)
+}
+
+/// The CPUs that take part, in order.
+pub fn online() -> impl Iterator<Item = usize> {
+    (0..CPU_COUNT.load(Ordering::Acquire)).filter(|&index| of(index).online.load(Ordering::Acquire))
+}
+
+/// A thread is bound to a CPU from now on, or not any more. With the lock held.
+pub fn count_thread(cpu: u32, comes: bool) {
+    let threads = &of(cpu as usize).threads;
+    if comes {
+        threads.fetch_add(1, Ordering::Relaxed);
+    } else {
+        threads.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// This CPU as objects name it: index plus one.

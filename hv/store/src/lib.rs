@@ -20,6 +20,7 @@
 #![no_std]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod away;
 mod endpoint;
 mod frame;
 mod interrupt;
@@ -32,6 +33,7 @@ mod spaces;
 mod thread;
 mod vcpu;
 
+pub use away::{away_slot, free_away_slot, is_away, move_away};
 pub use endpoint::{Endpoint, Reply};
 pub use frame::{clear, copy, copy_words, read_word, write_boot_info, write_word};
 pub use interrupt::{LINES, Line, line, line_of_slot};

@@ -50,13 +50,15 @@ fn write(io_apic: IoApic, register: u32, value: u32) {
     }
 }
 
-/// Masks everything.
-pub(crate) fn init(madt: &Madt) {
-    silence_pics();
+/// Masks everything, unless it is `shared`: then it is another image's for now, and is left as it is.
+pub(crate) fn init(madt: &Madt, shared: bool) {
+    if !shared {
+        silence_pics();
+    }
     let mut list = List::new(Controller { io_apic: IoApic::default(), pins: 0 });
     for &io_apic in madt.io_apics.iter() {
         let pins = (read(io_apic, VERSION) >> 16 & 0xff) + 1;
-        for pin in 0..pins {
+        for pin in (0..pins).filter(|_| !shared) {
             write(io_apic, REDIRECTION + 2 * pin, MASKED);
         }
         list.push(Controller { io_apic, pins });

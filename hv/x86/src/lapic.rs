@@ -125,6 +125,13 @@ pub fn init_this_cpu() {
     }
 }
 
+/// Masks what this local APIC raises by itself and ends what it has in service. It stays enabled, as firmware leaves it.
+pub(crate) fn quiet_this_cpu() {
+    timer_disarm();
+    write(LVT_TIMER, MASKED);
+    eoi();
+}
+
 fn timer_mode() {
     let mode = if cpu::features().tsc_deadline { MODE_TSC_DEADLINE } else { 0 };
     write(LVT_TIMER, mode | u32::from(vectors::TIMER));
@@ -154,8 +161,8 @@ pub fn send_nmi(apic_id: u32) {
     command(apic_id, COMMAND_NMI | COMMAND_ASSERT);
 }
 
-/// Puts a CPU into the state in which it waits for its start.
-pub(crate) fn send_init(apic_id: u32) {
+/// Puts a CPU into the state in which it waits for its start, whatever it does now.
+pub fn send_init(apic_id: u32) {
     command(apic_id, COMMAND_INIT | COMMAND_ASSERT);
 }
 

@@ -19,6 +19,7 @@ pub mod cpu;
 pub mod fpu;
 pub mod ioapic;
 pub mod lapic;
+pub mod leave;
 pub(crate) mod mmio;
 pub(crate) mod msr;
 pub(crate) mod once;

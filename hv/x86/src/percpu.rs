@@ -116,6 +116,9 @@ pub(crate) fn init(index: usize) {
     let block = &BLOCKS[index];
     block.this.store(core::ptr::from_ref(block) as u64, Ordering::Relaxed);
     block.index.store(index as u64, Ordering::Relaxed);
+    // A CPU that was here before has the tables of the entry now.
+    block.root.store(0, Ordering::Relaxed);
+    block.fs_base.store(0, Ordering::Relaxed);
     block.kernel_stack.store(kernel_stack_end(index), Ordering::Relaxed);
     block.current.store(core::ptr::from_ref(&block.spare) as u64, Ordering::Relaxed);
     let faults = core::array::from_fn(|number| fault_stack_end(index, number));

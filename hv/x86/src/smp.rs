@@ -89,9 +89,11 @@ const INIT_MICROSECONDS: u64 = 10_000;
 /// After this long without an answer the start is sent again, as old processors need.
 const RETRY_MICROSECONDS: u64 = 100_000;
 const RETRIES: usize = 30;
+/// The same for a CPU that is started while others work.
+const LATE_RETRIES: usize = 10;
 
-/// CPUs that run.
-static RUNNING: AtomicUsize = AtomicUsize::new(1);
+/// Index of the CPU that arrived last, plus one.
+static ARRIVED: AtomicUsize = AtomicUsize::new(1);
 static ENTRY: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Starts every CPU of [`crate::boot::BootFacts::cpus`] but the boot CPU. Each calls `entry` with its index, on its
@@ -103,6 +105,28 @@ pub fn start_all(entry: fn(usize) -> !) -> usize {
     let running = start_others(entry);
     boot::image::forget_early_tables();
     running
+}
+
+/// Whether CPUs can be started at all: there is a page below 1 MiB to begin in.
+#[must_use]
+pub fn can_start() -> bool {
+    boot::low_page().is_some()
+}
+
+/// Starts one more CPU, with this index, as [`start_all`] does; it stands still after an INIT. `entry` is the same for all, always. One
+/// CPU at a time calls this. False: it does not answer, and has been sent an INIT again.
+pub fn start_one(entry: fn(usize) -> !, index: usize, id: u32) -> bool {
+    let Some(page) = boot::low_page() else { return false };
+    boot::image::revive_early_tables();
+    ENTRY.store(entry as *mut (), Ordering::Release);
+    write_start_page(page);
+    let started = start(page, (index, id), LATE_RETRIES);
+    if !started {
+        lapic::send_init(id);
+    }
+    clear_start_page(page);
+    boot::image::forget_early_tables();
+    started
 }
 
 fn start_others(entry: fn(usize) -> !) -> usize {
@@ -118,16 +142,22 @@ fn start_others(entry: fn(usize) -> !) -> usize {
     write_start_page(page);
     cpus.iter().skip(1).for_each(|&id| lapic::send_init(id));
     clock::wait_microseconds(INIT_MICROSECONDS);
+    let mut running = 1;
     for (index, &id) in cpus.iter().enumerate().skip(1) {
-        if !start(page, index, id) {
+        if !start(page, (index, id), RETRIES) {
             println!("core: CPU {index} (APIC id {id}) does not start");
             lapic::send_init(id);
             break;
         }
+        running = index + 1;
     }
+    clear_start_page(page);
+    running
+}
+
+fn clear_start_page(page: u64) {
     // SAFETY: the page is ours and in the window; no CPU is in it any more.
     unsafe { core::ptr::write_bytes(window::to_virt(page) as *mut u8, 0, 4096) };
-    RUNNING.load(Ordering::Acquire)
 }
 
 fn write_start_page(page: u64) {
@@ -144,7 +174,7 @@ fn write_start_page(page: u64) {
 }
 
 /// Starts one CPU and waits until it has left the page.
-fn start(page: u64, index: usize, id: u32) -> bool {
+fn start(page: u64, (index, id): (usize, u32), tries: usize) -> bool {
     const CODE: u64 = 0x00af_9b00_0000_ffff;
     let gdt = page as usize + PARAMETERS;
     let parameters = Parameters {
@@ -157,13 +187,14 @@ fn start(page: u64, index: usize, id: u32) -> bool {
         entry: arrive as *const () as u64,
         index: index as u64,
     };
+    ARRIVED.store(0, Ordering::Release);
     // SAFETY: as in `write_start_page`; the CPU that the last parameters were for has read them.
     unsafe { ((window::to_virt(page) + PARAMETERS as u64) as *mut Parameters).write(parameters) };
-    for _ in 0..RETRIES {
+    for _ in 0..tries {
         lapic::send_startup(id, page);
         let end = cpu::rdtsc() + RETRY_MICROSECONDS * clock::tsc_khz() / 1000;
         while cpu::rdtsc() < end {
-            if RUNNING.load(Ordering::Acquire) > index {
+            if ARRIVED.load(Ordering::Acquire) == index + 1 {
                 return true;
             }
             cpu::pause();
@@ -181,6 +212,6 @@ extern "C" fn arrive(index: usize) -> ! {
     let entry = ENTRY.load(Ordering::Acquire);
     // SAFETY: `start_all` stored a function of this type.
     let entry = unsafe { core::mem::transmute::<*mut (), fn(usize) -> !>(entry) };
-    RUNNING.fetch_add(1, Ordering::AcqRel);
+    ARRIVED.store(index + 1, Ordering::Release);
     entry(index)
 }

@@ -50,6 +50,15 @@ pub fn flush_page(address: u64) {
     unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) };
 }
 
+/// Forgets all translations, those of the core itself as well, on this CPU.
+pub fn flush_global() {
+    // SAFETY: changing CR4.PGE forgets everything (SDM vol. 3A, 5.10.4.1; APM vol. 2, 5.5.2); it is as before afterwards.
+    unsafe {
+        asm!("mov {0}, cr4", "mov {1}, {0}", "and {1}, {mask}", "mov cr4, {1}", "mov cr4, {0}",
+             out(reg) _, out(reg) _, mask = const !(1_i32 << 7), options(nostack));
+    }
+}
+
 /// Forgets all translations of the user half, on this CPU.
 pub fn flush_all() {
     load(active());

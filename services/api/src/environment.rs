@@ -17,6 +17,7 @@
 //! | `ports.3f8` | PortRange from that port on (hexadecimal) | READ, WRITE |
 //! | `irq.3` | Interrupt of that line, bound to `doorbell` | WRITE |
 //! | `guest`, `bounce`, `vcpu0`, ... | for a VMM: GuestSpace (WRITE), Frame (READ), Vcpus (WRITE, EXECUTE) | |
+//! | `machine` | for the succession service: Machine, to ring | WRITE |
 //! | `guest.NAME`, `pager.NAME` | for the checkpoint service: GuestSpace (READ, WRITE, SEAL), its own Endpoint (WRITE), badged | |
 
 use alloc::collections::BTreeMap;
@@ -60,6 +61,10 @@ pub struct Environment {
     pub vms: Vec<VmEntry>,
     /// For the checkpoint service: memory for its pages.
     pub store: Vec<StoreFrame>,
+    /// For the succession service: the VMs that it commands.
+    pub controls: Vec<String>,
+    /// Successions that led to this hypervisor since the machine started.
+    pub generation: u32,
     /// For the operator service: [`crate::operator::key`] of the secret that its peer has to know.
     pub secret: Option<[u8; 32]>,
 }

@@ -13,6 +13,7 @@ mod bytes;
 pub mod checkpoint;
 pub mod console;
 pub mod environment;
+pub mod estate;
 pub mod handover;
 pub mod interface;
 pub mod manifest;

@@ -17,7 +17,7 @@ use crate::environment::VmKind;
 pub mod source;
 
 /// First bytes of the module; the last one is the version.
-pub const MAGIC: [u8; 8] = *b"USMANIF\x01";
+pub const MAGIC: [u8; 8] = *b"USMANIF\x02";
 /// Most partitions.
 pub const MAX_PARTITIONS: usize = 31;
 /// Most bytes of a name.
@@ -91,6 +91,8 @@ pub struct Partition {
     pub secret: bool,
     /// Its VM.
     pub vm: Option<Vm>,
+    /// Whether it may give up the machine piece by piece and take pieces in ([`crate::estate`]).
+    pub succession: bool,
 }
 
 /// A VM.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Interface;
+use crate::{Interface, estate};
 
 /// Most entries in one reply that lists something.
 pub const MAX_LIST: usize = 16;
@@ -43,6 +43,8 @@ pub enum Request {
     Kill(String),
     /// Switch the machine off (controlling callers only). Does not return where it succeeds.
     PowerOff,
+    /// Give up or take in pieces of the machine (for the succession service only).
+    Estate(estate::Request),
 }
 
 /// What is answered.
@@ -69,6 +71,8 @@ pub enum Reply {
     Refused(String),
     /// The caller may not do that.
     Denied,
+    /// To [`Request::Estate`].
+    Estate(estate::Reply),
 }
 
 /// A line of root's own log.
@@ -91,6 +95,8 @@ pub enum ProcessState {
     Faulted(String),
     /// It was ended.
     Killed,
+    /// It runs under another hypervisor, or not yet under this one.
+    Away,
 }
 
 /// A partition.

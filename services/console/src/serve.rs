@@ -3,6 +3,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::vec::Vec;
 
 use abi::syscall::FOREVER;
 use api::console::{Console, MAX_READ, Reply, Request};
@@ -21,7 +22,8 @@ const KEPT: usize = 1 << 20;
 
 struct Log {
     environment: &'static Environment,
-    serial: Option<Serial>,
+    /// Serial ports, the one to prefer first: which of them are there can change.
+    serials: Vec<Serial>,
     ring: Ring,
     buckets: BTreeMap<Badge, Bucket>,
     root: Option<Client<Root>>,
@@ -32,13 +34,11 @@ struct Log {
 /// The program.
 pub fn main(environment: &'static Environment) {
     let Some(mut server) = Server::<Console>::from_environment(environment) else { return };
-    let serial = Cap::named(environment, "ports.3f8").map(|ports| Serial::new(ports, COM1));
-    if let Some(serial) = serial {
-        serial.prepare();
-    }
+    let serials = serials(environment);
+    serials.iter().for_each(Serial::prepare);
     let mut log = Log {
         environment,
-        serial,
+        serials,
         ring: Ring::new(KEPT),
         buckets: BTreeMap::new(),
         root: Client::connect(),
@@ -59,6 +59,17 @@ pub fn main(environment: &'static Environment) {
             Event::Failed(_) => return,
         };
     }
+}
+
+/// The serial ports that the manifest gives, the first one of a PC before others.
+fn serials(environment: &Environment) -> Vec<Serial> {
+    let ports = environment.caps.iter().filter_map(|(name, &cap)| {
+        let base = u16::from_str_radix(name.strip_prefix("ports.")?, 16).ok()?;
+        Some((base != COM1, Serial::new(Cap::new(cap), base)))
+    });
+    let mut ports: Vec<(bool, Serial)> = ports.collect();
+    ports.sort_by_key(|(second, _)| *second);
+    ports.into_iter().map(|(_, serial)| serial).collect()
 }
 
 impl Log {
@@ -93,7 +104,8 @@ impl Log {
 
     fn put(&mut self, lines: &str, print: bool) {
         self.ring.write(lines.as_bytes());
-        if let (true, Some(serial)) = (print, self.serial) {
+        let serial = self.serials.iter().find(|serial| serial.is_there());
+        if let (true, Some(serial)) = (print, serial) {
             serial.write(lines.as_bytes());
         }
     }

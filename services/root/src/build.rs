@@ -4,23 +4,22 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use abi::boot::slot;
 use abi::rights::Rights;
 use abi::{CPtr, PAGE_SIZE};
 use api::environment::{Environment, Window};
 use root::block::Block;
 use root::image::{self, Image};
 use root::{archive, pack};
-use rt::cap::{CNode, Frame, HostSpace, Notification, Reply, Thread, Vcpu};
+use rt::cap::{CNode, Cpu, Frame, HostSpace, Notification, Reply, Thread, Vcpu};
 use rt::thread::Start;
 use rt::{Cap, layout};
 
 use crate::estate::Estate;
 use crate::failure::{Failure, Result, core};
+use crate::grant;
 use crate::partition::Partition;
 use crate::plan::{self, Borrowed, Part, Role};
 use crate::system::System;
-use crate::{grant, modules};
 
 /// The objects of a partition under construction, by what they are for; slots of root's.
 pub struct Made {
@@ -76,14 +75,15 @@ fn build(system: &mut System, index: usize) -> Result<()> {
     map_own(estate, &made, &image)?;
     map_borrowed(estate, partition, &made, &windows)?;
     let environment = grant::all(system, index, &made, &windows)?;
-    let System { estate, partitions, boot, .. } = system;
+    let System { estate, partitions, cpus, .. } = system;
     let partition = &mut partitions[index];
     write_environment(estate, &made, partition, &environment)?;
-    let cpu = slot::FIRST_CPU + u64::from(environment.cpu);
-    debug_assert!(u64::from(environment.cpu) < boot.cpu_count);
-    configure(&made, partition, image.entry, cpu).map_err(core("configure the thread"))?;
+    let cpu = cpus.get(environment.cpu as usize).ok_or_else(|| Failure::new("there is no CPU"))?;
+    configure(&made, partition, image.entry, cpu.cap).map_err(core("configure the thread"))?;
     partition.thread = Some(made.thread);
     partition.node = Some(made.node);
+    partition.space = Some(made.space);
+    partition.cpu = environment.cpu as usize;
     made.thread.start().map_err(core("start the thread"))
 }
 
@@ -92,9 +92,11 @@ fn windows(system: &System, index: usize) -> Result<Windows> {
     let mut windows = Windows::default();
     let partition = &system.partitions[index];
     if let Some(vm) = &partition.spec.vm {
-        windows.kernel = lend_module(system, &mut windows.borrowed, &vm.kernel, 0)?;
-        if !vm.initrd.is_empty() {
-            windows.initrd = lend_module(system, &mut windows.borrowed, &vm.initrd, 1)?;
+        let told = partition.arrival.as_ref();
+        let (kernel, initrd) = told.map_or((&vm.kernel, &vm.initrd), |told| (&told.kernel, &told.initrd));
+        windows.kernel = lend_module(system, &mut windows.borrowed, kernel, 0)?;
+        if !initrd.is_empty() {
+            windows.initrd = lend_module(system, &mut windows.borrowed, initrd, 1)?;
         }
     }
     for (vm_index, vm) in system.vms() {
@@ -116,7 +118,8 @@ fn windows(system: &System, index: usize) -> Result<Windows> {
 }
 
 fn lend_module(system: &System, borrowed: &mut Vec<Borrowed>, name: &str, number: u64) -> Result<Window> {
-    let placed = modules::place(system.boot, name, number)?;
+    let missing = || Failure::new(alloc::format!("there is no module {name:?}"));
+    let placed = system.modules.iter().find(|module| module.name == name).ok_or_else(missing)?.place(number);
     let frames = placed.frames.into_iter();
     borrowed.extend(frames.map(|(cap, block)| Borrowed { cap, block, rights: Rights::READ }));
     Ok(placed.window)
@@ -237,12 +240,12 @@ fn configure(
     made: &Made,
     partition: &Partition,
     entry: u64,
-    cpu: CPtr,
+    cpu: Cap<Cpu>,
 ) -> core::result::Result<(), rt::Error> {
     let thread = made.thread;
     thread.configure(made.node, made.space, made.ipc_buffer, Some(partition.faults))?;
     thread.set_schedule(partition.spec.priority, 0)?;
-    thread.set_cpu(Cap::new(cpu))?;
+    thread.set_cpu(cpu)?;
     let doorbell: Cap<Notification> = partition.doorbell;
     thread.bind_notification(Some(doorbell))?;
     thread.write_registers(Start {

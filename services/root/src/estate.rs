@@ -10,8 +10,9 @@ use abi::object::ObjectType;
 use abi::rights::Rights;
 use abi::{CPtr, PAGE_SIZE};
 use root::block::Block;
+use root::ranges;
 use root::slots::Slots;
-use rt::cap::{CNode, Frame, Untyped};
+use rt::cap::{CNode, Frame, Machine, Untyped};
 use rt::{Cap, scratch};
 
 use crate::failure::{Failure, Result, core};
@@ -23,6 +24,7 @@ const LARGE_BITS: u8 = 21;
 
 struct Piece {
     cap: Cap<Untyped>,
+    base: u64,
     size: u64,
     used: u64,
 }
@@ -49,8 +51,12 @@ impl Estate {
     /// What the core left.
     pub fn new(boot: &BootInfo) -> Result<Self> {
         let count = usize::try_from(boot.untyped_count).unwrap_or(0).min(boot.untyped.len());
-        let piece =
-            |info: &UntypedInfo| Piece { cap: Cap::new(info.slot), size: 1 << info.size_bits, used: 0 };
+        let piece = |info: &UntypedInfo| Piece {
+            cap: Cap::new(info.slot),
+            base: info.base,
+            size: 1 << info.size_bits,
+            used: 0,
+        };
         let pieces = boot.untyped[..count].iter().map(piece).collect();
         let slots = Slots::new(boot.first_free_slot, 1 << ROOT_CNODE_RADIX);
         let mut estate =
@@ -117,6 +123,72 @@ impl Estate {
         scratch::fill_again();
     }
 
+    /// Puts memory that came back, or is new, among the pieces to take from.
+    pub fn add(&mut self, cap: Cap<Untyped>, block: Block) {
+        self.pieces.push(Piece { cap, base: block.address, size: block.size(), used: 0 });
+    }
+
+    /// Whether this is one of the pieces to take from, of which nothing is taken.
+    pub fn remove(&mut self, cap: Cap<Untyped>) {
+        self.pieces.retain(|piece| piece.cap != cap);
+    }
+
+    /// Takes all memory that is not used, but for about `keep` bytes, as blocks.
+    pub fn detach_free(&mut self, keep: u64) -> Result<Vec<(Cap<Untyped>, Block)>> {
+        let mut free = Vec::new();
+        for index in 0..self.pieces.len() {
+            let Piece { cap, base, size, used } = self.pieces[index];
+            if used == 0 && size <= 1 << ranges::LARGEST_BITS {
+                free.push((cap, Block { address: base, bits: size.ilog2() as u8 }));
+                continue;
+            }
+            for block in ranges::rest(base, size.ilog2() as u8, used) {
+                free.push((Cap::new(self.make(cap, ObjectType::Untyped, block.bits)?), block));
+            }
+            self.pieces[index].used = size;
+        }
+        self.pieces.retain(|piece| piece.used > 0);
+        // What is kept is kept in small blocks.
+        free.sort_by_key(|(_, block)| (core::cmp::Reverse(block.bits), block.address));
+        let mut kept = 0;
+        while kept < keep {
+            let Some((cap, block)) = free.pop() else { break };
+            kept += block.size();
+            self.add(cap, block);
+        }
+        Ok(free)
+    }
+
+    /// Takes memory in that this instance does not have.
+    pub fn adopt(&mut self, block: Block, object: ObjectType) -> Result<CPtr> {
+        let slot = self.slot()?;
+        let machine: Cap<Machine> = Cap::new(abi::boot::slot::MACHINE);
+        let adopted = machine.adopt(block.address, (object, block.bits), self.node, slot);
+        if adopted.is_err() {
+            self.slots.give_back(slot);
+        }
+        adopted.map(|()| slot).map_err(core("adopt memory"))
+    }
+
+    /// A slot of root's is empty: what was in it has left.
+    pub fn forget(&mut self, slot: CPtr) {
+        self.slots.give_back(slot);
+    }
+
+    /// A naturally aligned piece of untyped memory that ends below `limit`.
+    pub fn untyped_below(&mut self, bits: u8, limit: u64) -> Result<Cap<Untyped>> {
+        let size = 1u64 << bits;
+        let fits = |piece: &Piece| {
+            let start = piece.base + piece.used.next_multiple_of(size);
+            piece.left_after(size).filter(|_| start + size <= limit)
+        };
+        let rooms = self.pieces.iter().enumerate();
+        let index =
+            rooms.filter_map(|(index, piece)| Some((fits(piece)?, index))).min().map(|(_, index)| index);
+        let index = index.ok_or_else(|| Failure::new("not enough memory below 4 GiB"))?;
+        self.take_from(index, ObjectType::Untyped, bits).map(Cap::new)
+    }
+
     /// Takes untyped memory.
     pub fn untyped(&mut self, bits: u8) -> Result<Cap<Untyped>> {
         self.large(ObjectType::Untyped, bits).map(Cap::new)
@@ -173,6 +245,11 @@ impl Estate {
     fn large(&mut self, object: ObjectType, bits: u8) -> Result<CPtr> {
         let size = 1u64 << bits;
         let index = self.roomiest(size).ok_or_else(|| Failure::new("not enough memory"))?;
+        self.take_from(index, object, bits)
+    }
+
+    fn take_from(&mut self, index: usize, object: ObjectType, bits: u8) -> Result<CPtr> {
+        let size = 1u64 << bits;
         let made = self.make(self.pieces[index].cap, object, bits)?;
         let piece = &mut self.pieces[index];
         piece.used = piece.used.next_multiple_of(size) + size;

@@ -67,12 +67,11 @@ pub fn all(system: &mut System, index: usize, made: &Made, windows: &Windows) ->
     }
     let vms = vms(&mut gifts, system, partition)?;
     let interrupts = partition.interrupts.iter().enumerate();
-    let cpus = u32::try_from(system.boot.cpu_count).unwrap_or(1).max(1);
     Ok(Environment {
         name: partition.spec.name.clone(),
         tsc_khz: system.boot.tsc_khz,
-        cpu: system.cpu_of(partition),
-        cpu_count: cpus,
+        cpu: system.cpu_of(partition) as u32,
+        cpu_count: system.cpus.len() as u32,
         heap_bytes: partition.spec.heap_bytes,
         restarts: partition.restarts,
         clients: clients(system, &partition.spec.name),
@@ -81,9 +80,17 @@ pub fn all(system: &mut System, index: usize, made: &Made, windows: &Windows) ->
         vm: vm_config(system, index, windows),
         vms,
         store,
+        controls: controlled_vms(system, partition),
+        generation: system.generation,
         secret: system.secret.filter(|_| partition.spec.secret),
         caps: gifts.names,
     })
+}
+
+/// The VMs that a partition may command.
+fn controlled_vms(system: &System, partition: &Partition) -> Vec<String> {
+    let vms = system.vms().map(|(_, vm)| &vm.spec.name);
+    vms.filter(|name| partition.spec.controls.contains(name)).cloned().collect()
 }
 
 /// Bit of the doorbell for interrupt line number `number` of a partition.
@@ -105,6 +112,9 @@ fn own(gifts: &mut Gifts, partition: &Partition, made: &Made) -> Result<()> {
     for (number, vcpu) in &made.vcpus {
         let rights = Rights::WRITE.or(Rights::EXECUTE);
         gifts.name(format!("vcpu{number}"), vcpu.cptr(), rights, 0)?;
+    }
+    if partition.spec.succession {
+        gifts.name("machine", slot::MACHINE, Rights::WRITE, 0)?;
     }
     if let Some(bounce) = made.bounce {
         gifts.name("bounce", bounce.cptr(), Rights::READ, 0)?;
@@ -128,7 +138,7 @@ fn callees(gifts: &mut Gifts, system: &System, index: usize) -> Result<Vec<Calle
         if name == manifest::ROOT {
             gifts.name(name, system.endpoint.cptr(), Rights::WRITE, badge)?;
         } else if let Some(other) = system.partitions.iter().find(|other| other.spec.name == *name) {
-            if other.spec.vm.is_some() && other.guest.is_none() {
+            if other.spec.vm.is_some() && !system.no_virtualization.is_empty() {
                 continue;
             }
             let slot = gifts.give_endpoint(other, badge)?;
@@ -156,16 +166,54 @@ pub fn again(system: &System, index: usize) -> Result<()> {
     Ok(())
 }
 
-/// I/O ports, narrowed from all of them.
+/// I/O ports, narrowed from all of them. Those that another instance has for now keep their place and their name.
 fn ports(gifts: &mut Gifts, system: &mut System, index: usize) -> Result<()> {
+    let mut wanted = system.partitions[index].spec.ports.clone();
+    let spare = system.spare_console(index);
+    wanted.extend(spare);
+    let here = system.has_line(index);
+    for (number, ports) in wanted.into_iter().enumerate() {
+        let name = format!("ports.{:x}", ports.first);
+        let is_spare = number >= system.partitions[index].spec.ports.len();
+        if here || is_spare {
+            let narrow = narrow(system, index, ports)?;
+            gifts.name(name, narrow, Rights::READ.or(Rights::WRITE), 0)?;
+        } else {
+            gifts.names.insert(name, gifts.next);
+            gifts.next += 1;
+        }
+        system.partitions[index].port_slots.push(gifts.next - 1);
+    }
+    Ok(())
+}
+
+/// A capability of root's to ports of a partition, which ends with the partition.
+fn narrow(system: &mut System, index: usize, ports: manifest::Ports) -> Result<CPtr> {
     let System { estate, partitions, .. } = system;
-    let partition = &mut partitions[index];
     let all: Cap<PortRange> = Cap::new(slot::PORTS);
-    for ports in &partition.spec.ports {
-        let narrow = estate.slot()?;
-        partition.slots.push(narrow);
-        all.narrow(ports.first, ports.last, estate.node, narrow).map_err(core("narrow the ports"))?;
-        gifts.name(format!("ports.{:x}", ports.first), narrow, Rights::READ.or(Rights::WRITE), 0)?;
+    let narrow = estate.slot()?;
+    partitions[index].slots.push(narrow);
+    all.narrow(ports.first, ports.last, estate.node, narrow).map_err(core("narrow the ports"))?;
+    Ok(narrow)
+}
+
+/// Gives a partition that runs the ports that it has places for.
+pub fn ports_come(system: &mut System, index: usize) -> Result<()> {
+    let Some(node) = system.partitions[index].node else { return Ok(()) };
+    for (number, ports) in system.partitions[index].spec.ports.clone().into_iter().enumerate() {
+        let slot = system.partitions[index].port_slots.get(number).copied().unwrap_or(0);
+        let narrow = narrow(system, index, ports)?;
+        node.mint(narrow, slot, Rights::READ.or(Rights::WRITE), 0).map_err(core("give the ports"))?;
+    }
+    Ok(())
+}
+
+/// Takes its ports from a partition that runs on without them.
+pub fn ports_leave(system: &mut System, index: usize) -> Result<()> {
+    let partition = &system.partitions[index];
+    let Some(node) = partition.node else { return Ok(()) };
+    for slot in partition.port_slots.iter().take(partition.spec.ports.len()) {
+        node.delete(*slot).map_err(core("take the ports"))?;
     }
     Ok(())
 }
@@ -218,6 +266,7 @@ fn vms(gifts: &mut Gifts, system: &System, partition: &Partition) -> Result<Vec<
 fn vm_config(system: &System, index: usize, windows: &Windows) -> Option<VmConfig> {
     let partition = &system.partitions[index];
     let vm = partition.spec.vm.as_ref()?;
+    let told = partition.arrival.as_ref();
     let (vm_index, _) = system.vms().find(|(_, other)| core::ptr::eq(*other, partition))?;
     Some(VmConfig {
         index: vm_index,
@@ -225,13 +274,13 @@ fn vm_config(system: &System, index: usize, windows: &Windows) -> Option<VmConfi
         kind: vm.kind,
         memory_bytes: vm.memory_bytes,
         vcpus: vm.vcpus,
-        command_line: vm.command_line.clone(),
+        command_line: told.map_or(&vm.command_line, |told| &told.command_line).clone(),
         kernel: windows.kernel,
         initrd: windows.initrd,
-        token: system.token(&partition.spec.name),
-        quota: vm.quota,
+        token: told.map_or_else(|| system.token(&partition.spec.name), |told| told.token),
+        quota: told.map_or(vm.quota, |told| told.quota),
         guest: guest_window(vm_index, vm),
         bounce: Window { va: layout::BOUNCE, size: 1 << layout::BOUNCE_BITS },
-        arrives: false,
+        arrives: partition.arrives,
     })
 }

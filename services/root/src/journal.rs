@@ -7,6 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Arguments;
+use core::sync::atomic::{AtomicU16, Ordering};
 
 use abi::boot::slot;
 use api::root::{LogLine, MAX_LINE, MAX_LIST};
@@ -26,14 +27,20 @@ pub struct Journal {
     serial: Option<(Cap<PortRange>, Serial)>,
     /// Rung after each line once the console has the port.
     console: Option<Cap<Notification>>,
+    /// First of its ports.
+    base: u16,
 }
+
+/// First port of the serial port for a panic.
+static LAST_WORDS: AtomicU16 = AtomicU16::new(COM1);
 
 impl Journal {
     /// A log that goes to the serial port.
-    pub fn new(ports: Cap<PortRange>) -> Self {
+    pub fn new(ports: Cap<PortRange>, base: u16) -> Self {
         rt::log::set_sink(last_words);
-        let serial = Serial::new(ports, COM1);
-        Self { lines: VecDeque::new(), first: 0, serial: Some((ports, serial)), console: None }
+        LAST_WORDS.store(base, Ordering::Relaxed);
+        let serial = Serial::new(ports, base);
+        Self { lines: VecDeque::new(), first: 0, serial: Some((ports, serial)), console: None, base }
     }
 
     /// Adds a line.
@@ -72,7 +79,7 @@ impl Journal {
     /// Takes the serial port back, by this capability.
     pub fn take_back(&mut self, ports: Cap<PortRange>) {
         self.console = None;
-        self.serial = Some((ports, Serial::new(ports, COM1)));
+        self.serial = Some((ports, Serial::new(ports, self.base)));
     }
 
     /// Lines from number `from` on.
@@ -92,7 +99,7 @@ impl Journal {
 
 /// Root's own panic: nobody is left to serve, so the port is taken back.
 fn last_words(text: &str) {
-    let serial = Serial::new(Cap::new(slot::PORTS), COM1);
+    let serial = Serial::new(Cap::new(slot::PORTS), LAST_WORDS.load(Ordering::Relaxed));
     let text: String = text.replace('\n', " ");
     serial.write(b"root: ");
     serial.write(text.as_bytes());

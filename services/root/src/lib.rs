@@ -11,4 +11,5 @@ pub mod archive;
 pub mod block;
 pub mod image;
 pub mod pack;
+pub mod ranges;
 pub mod slots;

@@ -33,7 +33,18 @@ mod requests;
 #[cfg(target_os = "none")]
 mod serve;
 #[cfg(target_os = "none")]
+mod succession;
+#[cfg(target_os = "none")]
 mod system;
+
+/// Version of this build: what the environment of the build says, or the package's.
+#[cfg(target_os = "none")]
+const fn version() -> &'static str {
+    match option_env!("UNDERSTUDY_VERSION") {
+        Some(version) => version,
+        None => env!("CARGO_PKG_VERSION"),
+    }
+}
 
 #[cfg(target_os = "none")]
 rt::root_entry!(serve::main, 4 << 20);

@@ -9,11 +9,12 @@ use abi::CPtr;
 use abi::object::ObjectType;
 use abi::rights::Rights;
 use api::Badge;
+use api::estate;
 use api::manifest;
 use api::root::ProcessState;
 use root::block::Block;
 use rt::Cap;
-use rt::cap::{CNode, Endpoint, Frame, Interrupt, Notification, Thread, Untyped};
+use rt::cap::{CNode, Endpoint, Frame, HostSpace, Interrupt, Notification, Thread, Untyped};
 use rt::layout;
 
 use crate::estate::Estate;
@@ -63,6 +64,18 @@ pub struct Partition {
     pub slots: Vec<CPtr>,
     /// Its thread, while there is one.
     pub thread: Option<Cap<Thread>>,
+    /// Its space, while there is one.
+    pub space: Option<Cap<HostSpace>>,
+    /// Place of the CPU that its thread runs on.
+    pub cpu: usize,
+    /// Slots of its CSpace for its ports, in the order of the manifest.
+    pub port_slots: Vec<CPtr>,
+    /// Guest memory that another instance has for now.
+    pub guest_away: Option<GuestMemory>,
+    /// Of a VM that came from another instance: what is told of it there.
+    pub arrival: Option<estate::Vm>,
+    /// Whether the VMM that is built next takes its VM over from another instance.
+    pub arrives: bool,
 }
 
 /// A capability that a partition has to the endpoint of another.
@@ -111,6 +124,12 @@ impl Partition {
             pieces: Vec::new(),
             slots: Vec::new(),
             thread: None,
+            space: None,
+            cpu: 0,
+            port_slots: Vec::new(),
+            guest_away: None,
+            arrival: None,
+            arrives: false,
         })
     }
 
@@ -140,6 +159,8 @@ impl Partition {
             let _ = thread.suspend();
         }
         self.node = None;
+        self.space = None;
+        self.port_slots.clear();
         self.callees.clear();
         for (piece, _) in &self.pieces {
             estate.node.revoke(piece.cptr()).map_err(core("take back memory"))?;

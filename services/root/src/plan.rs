@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use abi::object::{ObjectType, SLOT_BITS};
 use abi::rights::Rights;
 use abi::{CPtr, PAGE_BITS, PAGE_SIZE};
+use api::handover::WINDOW_BITS;
 use api::manifest;
 use root::block::{self, Block};
 use root::image::Image;
@@ -15,6 +16,9 @@ use rt::{layout, scratch};
 const BASE_SLOTS: u64 = 60;
 /// log2 of the bytes set aside for the environment.
 const ENVIRONMENT_BITS: u8 = 16;
+
+/// log2 of the bytes of a large page.
+const LARGE_BITS: u8 = 21;
 
 /// What an object is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +95,7 @@ pub fn parts(spec: &manifest::Partition, image: &Image<'_>, borrowed: &[Borrowed
     let slots = BASE_SLOTS + u64::from(spec.replies) + borrowed.len() as u64 + u64::from(vcpus);
     let node_bits = slots.next_power_of_two().ilog2() as u8 + SLOT_BITS;
     object(Role::Node, ObjectType::CNode, node_bits.max(PAGE_BITS));
-    let space_bits = space_bits(&parts, vcpus, borrowed);
+    let space_bits = space_bits(&parts, spec, borrowed);
     parts.push(Part { role: Role::Space, object: ObjectType::HostSpace, bits: space_bits, place: None });
     parts
 }
@@ -107,10 +111,18 @@ fn add_frame(parts: &mut Vec<Part>, role: Role, address: u64, bits: u8, rights: 
 }
 
 /// log2 of the bytes of a space for all that is mapped.
-fn space_bits(parts: &[Part], vcpus: u32, borrowed: &[Borrowed]) -> u8 {
+fn space_bits(parts: &[Part], spec: &manifest::Partition, borrowed: &[Borrowed]) -> u8 {
+    let vcpus = spec.vm.as_ref().map_or(0, |vm| vm.vcpus);
     let own = parts.iter().filter_map(|part| Some(Block { address: part.place?.0, bits: part.bits }));
     let pages = (0..u64::from(vcpus))
         .map(|number| Block { address: layout::VCPU_PAGES + number * PAGE_SIZE, bits: PAGE_BITS });
     let windows = borrowed.iter().map(|window| window.block);
-    block::space_bits(block::table_count(own.chain(pages).chain(windows)))
+    // What a succession maps for a while.
+    let handover = (vcpus > 0).then_some(Block { address: layout::HANDOVER, bits: WINDOW_BITS });
+    let later = [
+        Block { address: layout::BRIDGE, bits: WINDOW_BITS },
+        Block { address: layout::CARVE_OUT, bits: LARGE_BITS },
+    ];
+    let later = later.into_iter().filter(|_| spec.succession);
+    block::space_bits(block::table_count(own.chain(pages).chain(windows).chain(handover).chain(later)))
 }

@@ -8,12 +8,12 @@ use alloc::vec::Vec;
 use abi::boot::{counter, slot};
 use api::root::{Inventory, MAX_LIST, Process, ProcessState, Region, Reply, Request};
 use api::{Badge, CONTROL};
+use rt::Cap;
 use rt::cap::{Machine, PortRange};
-use rt::{Cap, scratch};
 
 use crate::partition::Partition;
 use crate::system::{self, System};
-use crate::{modules, serve};
+use crate::{serve, succession};
 
 /// Port and value that switch a q35 machine off (its ACPI PM1a control block: S5).
 const POWER_OFF: (u16, u16) = (0x604, 0x2000);
@@ -34,6 +34,7 @@ pub fn answer(system: &mut System, badge: Badge, request: Request) -> Reply {
         Request::Restart(name) => with_partition(system, &name, restart),
         Request::Kill(name) => with_partition(system, &name, kill),
         Request::PowerOff => power_off(),
+        Request::Estate(request) => Reply::Estate(succession::answer(system, badge, request)),
     }
 }
 
@@ -50,6 +51,9 @@ fn with_partition(system: &mut System, name: &str, act: fn(&mut System, usize) -
 
 fn restart(system: &mut System, index: usize) -> Reply {
     let partition = &system.partitions[index];
+    if partition.state == ProcessState::Away {
+        return Reply::Refused("it is another hypervisor's for now".to_string());
+    }
     if partition.spec.vm.is_some() && partition.guest.is_none() {
         return Reply::Refused(system.no_virtualization.to_string());
     }
@@ -58,6 +62,7 @@ fn restart(system: &mut System, index: usize) -> Reply {
         ProcessState::Running => Reply::Done,
         ProcessState::Refused(reason) | ProcessState::Faulted(reason) => Reply::Refused(reason.clone()),
         ProcessState::Killed => Reply::Refused("killed".to_string()),
+        ProcessState::Away => Reply::Refused("it is another hypervisor's".to_string()),
     }
 }
 
@@ -68,14 +73,14 @@ fn kill(system: &mut System, index: usize) -> Reply {
 }
 
 fn processes(system: &System, from: u32) -> Vec<Process> {
-    part(system.partitions.iter(), from).map(|partition| process(system, partition)).collect()
+    part(system.partitions.iter(), from).map(process).collect()
 }
 
-fn process(system: &System, partition: &Partition) -> Process {
+fn process(partition: &Partition) -> Process {
     Process {
         name: partition.spec.name.clone(),
         state: partition.state.clone(),
-        cpu: system.cpu_of(partition),
+        cpu: partition.cpu as u32,
         priority: partition.spec.priority,
         memory_bytes: partition.memory_bytes(),
         restarts: partition.restarts,
@@ -85,17 +90,15 @@ fn process(system: &System, partition: &Partition) -> Process {
 
 fn inventory(system: &System) -> Inventory {
     let boot = system.boot;
-    let cpus = usize::try_from(boot.cpu_count).unwrap_or(0).min(boot.apic_ids.len());
-    let untyped = usize::try_from(boot.untyped_count).unwrap_or(0).min(boot.untyped.len());
     let machine: Cap<Machine> = Cap::new(slot::MACHINE);
     Inventory {
-        apic_ids: boot.apic_ids[..cpus].to_vec(),
-        memory_bytes: boot.untyped[..untyped].iter().map(|piece| 1u64 << (piece.size_bits & 63)).sum(),
+        apic_ids: system.cpus.iter().filter(|cpu| cpu.online).map(|cpu| cpu.apic_id).collect(),
+        memory_bytes: system.memory.iter().map(|range| range.bytes).sum(),
         free_bytes: system.estate.free_bytes(),
         tsc_khz: boot.tsc_khz,
         abi_version: boot.abi_version,
         no_virtualization: system.no_virtualization.to_string(),
-        modules: modules::all(boot).iter().map(|module| scratch::module_name(module).to_string()).collect(),
+        modules: system.modules.iter().map(|module| module.name.clone()).collect(),
         boot_ticks: system::boot_ticks(),
         rendezvous: machine.counter(counter::RENDEZVOUS).unwrap_or(0),
     }

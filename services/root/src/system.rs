@@ -6,13 +6,15 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use abi::boot::{BootInfo, Virtualization, slot};
+use abi::boot::{BootInfo, DOORBELL, RegionKind, Virtualization, slot};
 use abi::object::ObjectType;
 use abi::rights::Rights;
 use api::Badge;
-use api::manifest::Manifest;
+use api::estate::{self, BRIDGE_MODULE};
+use api::manifest::{self, Manifest};
 use api::root::{FaultRecord, ProcessState};
-use rt::cap::{Endpoint, Machine, PortRange};
+use root::ranges;
+use rt::cap::{Cpu, Endpoint, Machine, Notification, PortRange};
 use rt::device::Line;
 use rt::serial::{COM1, PORTS};
 use rt::{Cap, time};
@@ -21,7 +23,9 @@ use crate::estate::Estate;
 use crate::failure::{Failure, Result, core};
 use crate::guest::GuestMemory;
 use crate::journal::Journal;
+use crate::modules::Module;
 use crate::partition::{self, Partition};
+use crate::succession::Course;
 use crate::{build, grant, modules};
 
 /// The system.
@@ -44,17 +48,44 @@ pub struct System {
     pub secret: Option<[u8; 32]>,
     /// Faults, newest first.
     pub faults: VecDeque<FaultRecord>,
+    /// CPUs that this instance has or had, in the order in which they came.
+    pub cpus: Vec<CpuPlace>,
+    /// Modules that VMs start from.
+    pub modules: Vec<Module>,
+    /// First port of root's own serial port.
+    pub serial: u16,
+    /// The succession under way.
+    pub succession: Option<Course>,
+    /// Memory that is this instance's: all of it.
+    pub memory: Vec<estate::Range>,
+    /// Successions that led here since the machine started.
+    pub generation: u32,
+    /// A notification that nobody signals, to let time pass.
+    pub never: Cap<Notification>,
+}
+
+/// Number, among the interrupts of the succession service, of the doorbell of instances.
+const SUCCESSION_BIT: usize = 0;
+
+/// A CPU.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuPlace {
+    /// The right to it.
+    pub cap: Cap<Cpu>,
+    /// Its APIC id.
+    pub apic_id: u32,
+    /// Whether it is this instance's.
+    pub online: bool,
 }
 
 impl System {
     /// Takes the estate over and reads the manifest; nothing is started.
     pub fn new(boot: &'static BootInfo) -> Result<Self> {
         let mut estate = Estate::new(boot)?;
-        let serial: Cap<PortRange> = Cap::new(estate.slot()?);
-        let all: Cap<PortRange> = Cap::new(slot::PORTS);
-        let narrowed = all.narrow(COM1, COM1 + PORTS - 1, estate.node, serial.cptr());
-        narrowed.map_err(core("take the serial port"))?;
-        let journal = Journal::new(serial);
+        let words = command_line(boot);
+        let serial = words.split_ascii_whitespace().find_map(|word| word.strip_prefix("serial="));
+        let serial = serial.and_then(|port| u16::from_str_radix(port, 16).ok()).unwrap_or(COM1);
+        let journal = Journal::new(take_serial(&mut estate, serial)?, serial);
         let endpoint = Cap::new(estate.make_own(ObjectType::Endpoint, abi::PAGE_BITS)?);
         let manifest = modules::map(boot, "manifest", 0)?;
         let services = modules::map(boot, "services", 1)?;
@@ -65,11 +96,29 @@ impl System {
             partitions.push(Partition::new(&mut estate, spec, index, endpoint)?);
         }
         let no_virtualization = reason(Virtualization::from_number(boot.virtualization));
-        let command_line = boot.command_line.get(..boot.command_line_len as usize).unwrap_or_default();
-        let told = core::str::from_utf8(command_line).ok().and_then(api::operator::key_on_command_line);
+        let told = api::operator::key_on_command_line(words);
         let secret = told.or(manifest.secret);
-        let faults = VecDeque::new();
-        Ok(Self { boot, estate, journal, endpoint, partitions, services, no_virtualization, secret, faults })
+        let never = Cap::new(estate.make_own(ObjectType::Notification, abi::PAGE_BITS)?);
+        let mut system = Self {
+            boot,
+            estate,
+            journal,
+            endpoint,
+            partitions,
+            services,
+            no_virtualization,
+            secret,
+            faults: VecDeque::new(),
+            cpus: cpus(boot),
+            modules: vm_modules(boot)?,
+            serial,
+            succession: None,
+            memory: memory(boot),
+            generation: 0,
+            never,
+        };
+        system.succession = Course::joined(&mut system)?;
+        Ok(system)
     }
 
     /// The VMs with their places among VMs.
@@ -77,9 +126,23 @@ impl System {
         (0..).zip(self.partitions.iter().filter(|partition| partition.spec.vm.is_some()))
     }
 
-    /// The CPU of a partition: the manifest's, modulo those there are.
-    pub fn cpu_of(&self, partition: &Partition) -> u32 {
-        partition.spec.cpu % u32::try_from(self.boot.cpu_count).unwrap_or(1).max(1)
+    /// The place of a partition's CPU: the manifest's, modulo those of the machine; the first one while that is not here.
+    pub fn cpu_of(&self, partition: &Partition) -> usize {
+        let all = self.succession.as_ref().map_or(0, |course| course.inventory.cpus.len());
+        let wanted = partition.spec.cpu as usize % all.max(self.cpus.len()).max(1);
+        if self.cpus.get(wanted).is_some_and(|cpu| cpu.online) { wanted } else { 0 }
+    }
+
+    /// Whether the ports and interrupts of a partition are this instance's.
+    pub fn has_line(&self, index: usize) -> bool {
+        self.succession.as_ref().is_none_or(|course| course.has_line(&self.partitions[index].spec.name))
+    }
+
+    /// The ports that the console of a carve-out has besides its own.
+    pub fn spare_console(&self, index: usize) -> Option<manifest::Ports> {
+        let is_console = self.partitions[index].spec.ports.iter().any(|ports| ports.first == COM1);
+        let ports = manifest::Ports { first: self.serial, last: self.serial + PORTS - 1 };
+        (is_console && self.serial != COM1).then_some(ports)
     }
 
     /// The badge of the partition with this name; 0 for none.
@@ -100,7 +163,14 @@ impl System {
         self.say_hello();
         self.take_large_memory();
         for index in 0..self.partitions.len() {
-            self.bind_interrupts(index);
+            if self.has_line(index) {
+                self.bind_interrupts(index);
+            }
+            if self.partitions[index].spec.succession
+                && let Err(Failure(reason)) = self.bind_interrupt(index, SUCCESSION_BIT, DOORBELL as u32)
+            {
+                self.journal.say(format_args!("root: doorbell: {reason}"));
+            }
         }
         for index in 0..self.partitions.len() {
             if self.wants_start(index) {
@@ -131,10 +201,7 @@ impl System {
 
     /// Takes the serial port back from a console that stays down.
     pub fn take_serial_port(&mut self) -> Result<()> {
-        let serial: Cap<PortRange> = Cap::new(self.estate.slot()?);
-        let all: Cap<PortRange> = Cap::new(slot::PORTS);
-        let narrowed = all.narrow(COM1, COM1 + PORTS - 1, self.estate.node, serial.cptr());
-        narrowed.map_err(core("take the serial port"))?;
+        let serial = take_serial(&mut self.estate, self.serial)?;
         self.journal.take_back(serial);
         Ok(())
     }
@@ -157,15 +224,22 @@ impl System {
         let boot = self.boot;
         let free = self.estate.free_bytes() >> 20;
         let ms = boot_ticks() / boot.tsc_khz.max(1);
-        self.journal
-            .say(format_args!("root: {} CPUs, {free} MiB free, core booted in {ms} ms", boot.cpu_count));
+        self.journal.say(format_args!(
+            "root: version {}, {} CPUs, {free} MiB free, core booted in {ms} ms",
+            rt::VERSION,
+            boot.cpu_count
+        ));
         if !self.no_virtualization.is_empty() {
             self.journal.say(format_args!("root: no VMs here: {}", self.no_virtualization));
         }
     }
 
-    /// Takes guest memory, the largest first, before small pieces are cut off; then stores, of what the rest will not need.
+    /// Takes guest memory, the largest first, before small pieces are cut off; then stores, of what the rest will not need. Beside another
+    /// instance there is neither.
     fn take_large_memory(&mut self) {
+        if self.succession.is_some() {
+            return;
+        }
         let guest_bytes = |partition: &Partition| partition.spec.vm.as_ref().map(|vm| vm.memory_bytes);
         let partitions = self.partitions.iter().enumerate();
         let mut vms: Vec<(u64, usize)> =
@@ -212,10 +286,16 @@ impl System {
     /// Whether nothing has gone wrong with it so far.
     fn wants_start(&self, index: usize) -> bool {
         let partition = &self.partitions[index];
-        partition.spec.vm.is_none() || partition.guest.is_some()
+        match (&partition.spec.vm, &self.succession) {
+            (Some(_), _) => partition.guest.is_some(),
+            // Beside another instance only what the carve-out has room for.
+            (None, Some(_)) => partition.spec.succession || self.spare_console(index).is_some(),
+            (None, None) => true,
+        }
     }
 
-    fn bind_interrupts(&mut self, index: usize) {
+    /// Binds the interrupt lines of a partition to its doorbell.
+    pub fn bind_interrupts(&mut self, index: usize) {
         let lines = self.partitions[index].spec.interrupts.clone();
         for (bit, line) in lines.into_iter().enumerate() {
             if let Err(Failure(reason)) = self.bind_interrupt(index, bit, line) {
@@ -236,6 +316,41 @@ impl System {
         partition.interrupts.push((line, interrupt));
         Ok(())
     }
+}
+
+/// The core's command line.
+pub fn command_line(boot: &'static BootInfo) -> &'static str {
+    let line = boot.command_line.get(..boot.command_line_len as usize).unwrap_or_default();
+    core::str::from_utf8(line).unwrap_or_default()
+}
+
+fn take_serial(estate: &mut Estate, base: u16) -> Result<Cap<PortRange>> {
+    let serial: Cap<PortRange> = Cap::new(estate.slot()?);
+    let all: Cap<PortRange> = Cap::new(slot::PORTS);
+    let narrowed = all.narrow(base, base.saturating_add(PORTS - 1), estate.node, serial.cptr());
+    narrowed.map_err(core("take the serial port"))?;
+    Ok(serial)
+}
+
+fn cpus(boot: &BootInfo) -> Vec<CpuPlace> {
+    let count = usize::try_from(boot.cpu_count).unwrap_or(0);
+    let places = (slot::FIRST_CPU..).zip(&boot.apic_ids).take(count);
+    places.map(|(slot, &apic_id)| CpuPlace { cap: Cap::new(slot), apic_id, online: true }).collect()
+}
+
+/// The boot modules but those that are root's own business.
+fn vm_modules(boot: &'static BootInfo) -> Result<Vec<Module>> {
+    let own =
+        |name: &str| ["root", "manifest", "services"].contains(&name) || name.starts_with(BRIDGE_MODULE);
+    let others = modules::all(boot).iter().filter(|module| !own(rt::scratch::module_name(module)));
+    others.map(Module::booted).collect()
+}
+
+/// What the boot loader and the firmware left to this instance.
+fn memory(boot: &BootInfo) -> Vec<estate::Range> {
+    let count = usize::try_from(boot.region_count).unwrap_or(0).min(boot.regions.len());
+    let own = boot.regions[..count].iter().filter(|region| region.kind != RegionKind::Reserved as u64);
+    ranges::join(own.map(|region| ranges::pages(region.base, region.size)).collect())
 }
 
 /// TSC ticks from the entry of the core to the start of root.

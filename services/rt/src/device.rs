@@ -3,8 +3,10 @@
 
 use abi::error::Error;
 use abi::invocation::Invocation;
+use abi::object::ObjectType;
 
-use crate::cap::{CNode, Cap, Cpu, Interrupt, Machine, Notification, PortRange};
+use crate::cap::{CNode, Cap, Cpu, Frame, Interrupt, Machine, Notification, PortRange};
+use crate::ipc;
 
 impl Cap<Interrupt> {
     /// Binds the line to a notification.
@@ -101,6 +103,26 @@ impl Cap<PortRange> {
     }
 }
 
+/// Where a CPU that is left goes on: physical addresses; zeros for a CPU that stands still.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Entry.
+    pub entry: u64,
+    /// Multiboot2 information.
+    pub information: u64,
+}
+
+/// What a CPU writes as the last thing it does.
+#[derive(Clone, Copy, Debug)]
+pub struct LastWord {
+    /// A frame.
+    pub frame: Cap<Frame>,
+    /// Offset in its first page.
+    pub offset: u64,
+    /// What.
+    pub value: u64,
+}
+
 /// What a CPU says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuState {
@@ -122,6 +144,17 @@ impl Cap<Cpu> {
     pub fn describe(self) -> Result<CpuState, Error> {
         let [index, apic_id, online, idle_ticks] = self.invoke(Invocation::CpuDescribe, [0; 4])?;
         Ok(CpuState { index, apic_id, online: online != 0, idle_ticks })
+    }
+
+    /// Leaves it to another image; `last_word` is where it writes what as the last thing it does. Of the last CPU this does not return.
+    ///
+    /// # Errors
+    /// See [`Invocation::CpuRelease`].
+    pub fn release(self, target: Target, last_word: Option<LastWord>) -> Result<(), Error> {
+        let (frame, offset, value) = last_word.map_or((0, 0, 0), |w| (w.frame.cptr(), w.offset, w.value));
+        ipc::write_word(4, value);
+        let words = [target.entry, target.information, frame, offset];
+        self.invoke_words(Invocation::CpuRelease, 5, words).map(|_| ())
     }
 }
 
@@ -145,6 +178,46 @@ impl Cap<Machine> {
             Line::LevelLow => 3,
         };
         self.invoke(Invocation::MachineInterrupt, [u64::from(gsi), flags, node.cptr(), index]).map(|_| ())
+    }
+
+    /// Takes memory in, as a frame or as untyped memory, into slot `index` of `node`.
+    ///
+    /// # Errors
+    /// See [`Invocation::MachineAdopt`].
+    pub fn adopt(
+        self,
+        base: u64,
+        (object, bits): (ObjectType, u8),
+        node: Cap<CNode>,
+        index: u64,
+    ) -> Result<(), Error> {
+        let words = [base, object as u64 | u64::from(bits) << 8, node.cptr(), index];
+        self.invoke(Invocation::MachineAdopt, words).map(|_| ())
+    }
+
+    /// Starts a CPU that stands still after an INIT; its capability goes into slot `index` of `node`. Returns its place.
+    ///
+    /// # Errors
+    /// See [`Invocation::MachineAdoptCpu`].
+    pub fn adopt_cpu(self, apic_id: u32, node: Cap<CNode>, index: u64) -> Result<u64, Error> {
+        let words = [u64::from(apic_id), node.cptr(), index, 0];
+        self.invoke(Invocation::MachineAdoptCpu, words).map(|words| words[0])
+    }
+
+    /// Rings another instance.
+    ///
+    /// # Errors
+    /// See [`Invocation::MachineRing`].
+    pub fn ring(self, apic_id: u32) -> Result<(), Error> {
+        self.invoke(Invocation::MachineRing, [u64::from(apic_id), 0, 0, 0]).map(|_| ())
+    }
+
+    /// Sends an INIT to a CPU that does not run here.
+    ///
+    /// # Errors
+    /// See [`Invocation::MachineInit`].
+    pub fn init(self, apic_id: u32) -> Result<(), Error> {
+        self.invoke(Invocation::MachineInit, [u64::from(apic_id), 0, 0, 0]).map(|_| ())
     }
 
     /// A counter of the core ([`abi::boot::counter`]).

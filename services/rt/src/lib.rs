@@ -35,6 +35,12 @@ pub use cap::Cap;
 pub use panic::die;
 pub use start::environment;
 
+/// Version of the hypervisor that the service belongs to: that of the package, unless the build was told another one.
+pub const VERSION: &str = match option_env!("UNDERSTUDY_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Makes `fn main(environment: &'static Environment)` the entry of a service.
 #[macro_export]
 macro_rules! entry {

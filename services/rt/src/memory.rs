@@ -45,6 +45,14 @@ impl Cap<Untyped> {
         let words = self.invoke(Invocation::UntypedDescribe, [0; 4])?;
         Ok(UntypedState { base: words[0], size_bits: words[1] as u8, free: words[2] })
     }
+
+    /// Lets it leave this instance, unchanged.
+    ///
+    /// # Errors
+    /// See [`Invocation::UntypedSurrender`].
+    pub fn surrender(self) -> Result<(), Error> {
+        self.invoke(Invocation::UntypedSurrender, [0; 4]).map(|_| ())
+    }
 }
 
 impl Cap<CNode> {
@@ -106,5 +114,13 @@ impl Cap<Frame> {
     pub fn describe(self) -> Result<(u64, u8), Error> {
         let words = self.invoke(Invocation::FrameDescribe, [0; 4])?;
         Ok((words[0], words[1] as u8))
+    }
+
+    /// Lets it leave this instance, unchanged.
+    ///
+    /// # Errors
+    /// See [`Invocation::FrameSurrender`].
+    pub fn surrender(self) -> Result<(), Error> {
+        self.invoke(Invocation::FrameSurrender, [0; 4]).map(|_| ())
     }
 }

@@ -11,8 +11,8 @@ use abi::rights::Rights;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::cap::{Cap, Frame, GuestSpace, HostSpace, Vcpu};
-use crate::layout;
 use crate::vm::VirtualCpu;
+use crate::{layout, window};
 
 /// Where frames are filled.
 const SCRATCH: u64 = 0x5000_0000_0000;
@@ -49,6 +49,39 @@ pub fn with_frame<T>(frame: Cap<Frame>, work: impl FnOnce(&mut [u8]) -> T) -> Re
     let unmapped = if result.is_ok() { frame.unmap() } else { Ok(()) };
     BUSY.store(false, Ordering::Release);
     unmapped.and(result)
+}
+
+/// Copies bytes out of a frame that others may be writing, from `offset` on.
+///
+/// # Errors
+/// As [`with_frame`]; `OutOfRange` where they do not all lie in the frame.
+pub fn read_shared(frame: Cap<Frame>, offset: u64, into: &mut [u8]) -> Result<(), Error> {
+    let (from, size) = (SCRATCH + offset, into.len());
+    // SAFETY: inside of what is mapped there, by `with_shared`; the copy is unseen by the compiler, so a racing writer costs stale
+    // bytes and no more.
+    with_shared(frame, offset, size, || unsafe { window::copy(from as *const u8, into.as_mut_ptr(), size) })
+}
+
+/// Copies bytes into a frame that others may be reading, from `offset` on.
+///
+/// # Errors
+/// As [`read_shared`].
+pub fn write_shared(frame: Cap<Frame>, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+    let (to, size) = (SCRATCH + offset, bytes.len());
+    // SAFETY: as in `read_shared`.
+    with_shared(frame, offset, size, || unsafe { window::copy(bytes.as_ptr(), to as *mut u8, size) })
+}
+
+/// Maps a frame that others have mapped too, for as long as `work` runs, which touches `size` bytes from `offset` on.
+fn with_shared(frame: Cap<Frame>, offset: u64, size: usize, work: impl FnOnce()) -> Result<(), Error> {
+    let (_, bits) = frame.describe()?;
+    let inside = offset.checked_add(size as u64).is_some_and(|end| end <= 1 << bits);
+    if bits > MAX_BITS || !inside {
+        return Err(Error::OutOfRange);
+    }
+    frame.map(Cap::<HostSpace>::new(slot::SPACE), SCRATCH, Rights::READ.or(Rights::WRITE))?;
+    work();
+    frame.unmap()
 }
 
 /// First address after those that [`fill`] uses.
@@ -95,7 +128,13 @@ pub fn map_vcpu(cap: Cap<Vcpu>, guest: Cap<GuestSpace>, number: u32) -> Result<V
 /// Where window number `window` puts a module: the address of its first byte.
 #[must_use]
 pub const fn module_address(module: &ModuleInfo, window: u64) -> u64 {
-    layout::MODULES + window * MODULE_STRIDE + module.base % MODULE_ALIGN
+    address_of_module(module.base, window)
+}
+
+/// The same for a module at this physical address.
+#[must_use]
+pub const fn address_of_module(base: u64, window: u64) -> u64 {
+    layout::MODULES + window * MODULE_STRIDE + base % MODULE_ALIGN
 }
 
 /// The frames of a module: slot, offset in the module, log2 of the bytes.

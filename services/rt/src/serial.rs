@@ -33,6 +33,12 @@ impl Serial {
         Self { ports, base }
     }
 
+    /// Whether it can be reached: the capability may be to come, or gone.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.ports.in8(self.base + STATUS).is_ok()
+    }
+
     /// Switches its interrupts off and its FIFO on.
     pub fn prepare(&self) {
         let _ = self.ports.out8(self.base + 1, 0);

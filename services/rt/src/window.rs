@@ -6,13 +6,13 @@
 //! core reads during a system call ([`Owned`]): copied into through raw pointers, so that no store is delayed.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::CPtr;
 use api::environment::{StoreFrame, Window};
 
 use crate::cap::{Cap, Frame};
-use crate::start;
+use crate::{layout, start};
 
 /// Memory that others change at any time; can only be read, by copying.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +116,7 @@ impl Owned {
 ///
 /// # Safety
 /// Both ranges must be mapped, the second one writable, and they must not overlap.
-unsafe fn copy(from: *const u8, to: *mut u8, size: usize) {
+pub(crate) unsafe fn copy(from: *const u8, to: *mut u8, size: usize) {
     // SAFETY: As the caller promises; the direction flag is clear by the calling convention.
     unsafe {
         core::arch::asm!(
@@ -174,6 +174,21 @@ pub fn take_bounce() -> Option<Owned> {
     let cap = environment.cap("bounce")?;
     let free = window.size != 0 && !TAKEN.swap(true, Ordering::Relaxed);
     free.then_some(Owned { address: window.va, size: window.size, cap })
+}
+
+/// The first page frame of the bridge, word by word: for the succession service, once root has said that it is mapped. (Before, and after
+/// it is taken away, looking at a word is a fault of this service.)
+#[must_use]
+pub fn bridge() -> &'static [AtomicU64] {
+    let words = api::handover::WINDOW_BYTES as usize / 8;
+    // SAFETY: Root maps the frame there, readable and writable, before it says so; atomic words may be shared with anyone.
+    unsafe { core::slice::from_raw_parts(layout::BRIDGE as *const AtomicU64, words) }
+}
+
+/// The carve-out, to be filled by the succession service, once root has said that its `size` bytes are mapped.
+#[must_use]
+pub fn carve_out(size: u64) -> Owned {
+    Owned { address: layout::CARVE_OUT, size, cap: 0 }
 }
 
 /// The page store of the checkpoint service, frame by frame; empty at the second time.

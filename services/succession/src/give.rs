@@ -36,24 +36,19 @@ impl Giver {
     }
 
     fn choose(me: Party, table: &impl Table) -> (Self, Actions) {
-        let shape = table.shape();
         let mine = |r: &Resource| table.word(*r).filter(|word| word.owner == me && word.home != Some(me));
-        for vm in 0..shape.vms {
-            match mine(&Resource::Vm(vm)).map(|word| word.state) {
-                Some(State::Held) => {
-                    return (Self::Preparing(vm), Actions::one(Action::Send(Message::Prepare(vm))));
-                }
-                Some(State::Leaving) => return (Self::Offering(Resource::Vm(vm)), Actions::one(commit(vm))),
-                Some(State::Bound(_)) | None => {}
-            }
-        }
-        for resource in shape.plain() {
+        for resource in order(me, table) {
+            let state = mine(&resource).map(|word| word.state);
             let next = Self::Offering(resource);
-            match mine(&resource).map(|word| word.state) {
-                Some(State::Held) => return (next, give(resource)),
-                Some(State::Leaving) => return (next, Actions::one(Action::Send(Message::Offer(resource)))),
-                Some(State::Bound(_)) | None => {}
-            }
+            return match (resource, state) {
+                (_, Some(State::Bound(_)) | None) => continue,
+                (Resource::Vm(vm), Some(State::Held)) => {
+                    (Self::Preparing(vm), Actions::one(Action::Send(Message::Prepare(vm))))
+                }
+                (Resource::Vm(vm), Some(State::Leaving)) => (next, Actions::one(commit(vm))),
+                (_, Some(State::Held)) => (next, give(resource)),
+                (_, Some(State::Leaving)) => (next, Actions::one(Action::Send(Message::Offer(resource)))),
+            };
         }
         (Self::Empty, Actions::NONE)
     }
@@ -73,6 +68,22 @@ impl Giver {
         // The state lies in the bridge before the word says so.
         (Self::Parking(vm), Actions::three(Action::Stop(vcpu), switch, Action::Change(vcpu, Change::Offer)))
     }
+}
+
+/// The order in which things are given. Forwards: memory, so that the other party has something to build with; VMs, a CPU after each, so
+/// that there is one to run it; lines; the other CPUs. Backwards it is the other way round, since what was built in memory has to end before.
+fn order(me: Party, table: &impl Table) -> impl Iterator<Item = Resource> {
+    let shape = table.shape();
+    let forwards = table.course().is_none_or(|course| course.incumbent == me);
+    let memory = move || (0..shape.extents).map(Resource::Extent);
+    let vms = (0..shape.vms.max(shape.cpus)).flat_map(move |number| {
+        let vm = (number < shape.vms).then_some(Resource::Vm(number));
+        let cpu = (number < shape.cpus && (number < shape.vms || !forwards)).then_some(Resource::Cpu(number));
+        vm.into_iter().chain(cpu)
+    });
+    let lines = (0..shape.lines).map(Resource::Line);
+    let others = (0..shape.cpus).map(Resource::Cpu);
+    memory().filter(move |_| forwards).chain(vms).chain(lines).chain(others).chain(memory())
 }
 
 const fn commit(vm: u8) -> Action {

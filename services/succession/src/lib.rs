@@ -12,11 +12,13 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod channel;
 mod encode;
 mod give;
 mod incumbent;
 mod ledger;
 mod message;
+pub mod multiboot;
 mod recovery;
 mod resource;
 mod shared;
@@ -28,6 +30,7 @@ mod word;
 mod tests;
 
 pub use action::{Action, Actions, Event};
+pub use channel::{CHANNEL_WORDS, Channel, ChannelError};
 pub use encode::{DecodeError, FRAME_BYTES};
 pub use give::Giver;
 pub use incumbent::Incumbent;

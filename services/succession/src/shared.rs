@@ -117,6 +117,13 @@ impl<'a> SharedLedger<'a> {
         if written == present { Ok(ledger) } else { Err(LayoutError::Reserved) }
     }
 
+    /// Where the word of a resource lies, in bytes from the start of the ledger.
+    #[must_use]
+    pub fn offset(&self, resource: Resource) -> Option<u64> {
+        let cell = core::ptr::from_ref(self.cell(resource)?).addr();
+        cell.checked_sub(self.words.as_ptr().addr()).map(|bytes| bytes as u64)
+    }
+
     fn cell(&self, resource: Resource) -> Option<&'a AtomicU64> {
         let shape = self.shape;
         let (inside, at) = match resource {

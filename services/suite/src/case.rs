@@ -6,6 +6,7 @@ pub mod capability;
 pub mod cnode;
 pub mod device;
 pub mod endpoint;
+pub mod estate;
 pub mod exit;
 pub mod fault;
 pub mod frame;

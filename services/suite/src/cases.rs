@@ -3,7 +3,7 @@
 //! begins with `long-` runs for minutes.
 
 use crate::case::{
-    bench, capability, cnode, device, endpoint, exit, fault, frame, fuzz, hostile_race, hostile_vm,
+    bench, capability, cnode, device, endpoint, estate, exit, fault, frame, fuzz, hostile_race, hostile_vm,
     notification, schedule, seal, untyped,
 };
 use crate::context::Context;
@@ -62,6 +62,11 @@ pub const CASES: &[Case] = &[
     Case { name: "device-ports", run: device::ports },
     Case { name: "device-interrupt", run: device::interrupt },
     Case { name: "device-describe", run: device::describe },
+    Case { name: "estate-surrender-and-adopt", run: estate::surrender_and_adopt },
+    Case { name: "estate-away-is-not-free", run: estate::away_is_not_free },
+    Case { name: "estate-adopt-refuses", run: estate::adopt_refuses },
+    Case { name: "estate-cpu-leaves-and-comes", run: estate::cpu_leaves_and_comes },
+    Case { name: "estate-doorbell", run: estate::doorbell },
     Case { name: "vcpu-cpuid", run: exit::cpuid },
     Case { name: "vcpu-io", run: exit::io },
     Case { name: "vcpu-msr-hypercall", run: exit::msr_and_hypercall },

@@ -5,6 +5,7 @@
 //! happens as it happens, and returns a report and a verdict.
 
 pub mod checkpoint;
+pub mod succession;
 
 use crate::paths;
 use anyhow::{Result, bail};
@@ -35,7 +36,8 @@ pub struct Report {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let report = match options.name.as_str() {
         "checkpoint" => checkpoint::run(options.verbose)?,
-        other => bail!("there is no demo `{other}`; there is: checkpoint"),
+        "succession" => succession::run(options.verbose)?,
+        other => bail!("there is no demo `{other}`; there are: checkpoint, succession"),
     };
     let path = paths::in_target("demo").join(&options.name).join("report.json");
     if let Some(folder) = path.parent() {

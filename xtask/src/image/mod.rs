@@ -4,10 +4,12 @@
 //! Owns which programs go into which boot module. The ISO around them is `iso`; the Linux guest's parts are
 //! `linux`; who may do what at run time is the manifest, compiled by the crate that defines it.
 
+pub mod edition;
 pub mod iso;
 mod linux;
 pub mod manifest;
 pub mod stage;
+pub mod successor;
 
 use crate::bare::{self, Route};
 use crate::cpio::Archive;
@@ -16,6 +18,7 @@ use crate::paths;
 use crate::process;
 use crate::setup;
 use anyhow::{Context, Result, bail};
+use edition::Edition;
 use manifest::System;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -35,7 +38,7 @@ pub fn build(scope: Scope) -> Result<PathBuf> {
     setup::ensure()?;
     let packages = packages::all()?;
     let wanted: Vec<&Package> = packages.iter().filter(|package| is_wanted(package, scope)).collect();
-    compile(&wanted)?;
+    compile(&wanted, &Edition::current()?, paths::target())?;
     let stage = stage::Stage::open(if scope == Scope::Suite { "iso-suite" } else { "iso" })?;
     put_programs(&stage, &wanted, scope)?;
     let systems = if scope == Scope::Everything { put_systems(&stage, &packages)? } else { Vec::new() };
@@ -67,22 +70,30 @@ fn is_wanted(package: &Package, scope: Scope) -> bool {
     package.is_bare_program() && (scope == Scope::Everything || quick)
 }
 
-fn compile(packages: &[&Package]) -> Result<()> {
+/// Builds them into a folder.
+fn compile(packages: &[&Package], edition: &Edition, folder: &Path) -> Result<()> {
     if process::find("ld").is_none() {
         bail!("no linker `ld`; as root: apt-get install binutils");
     }
     let route = Route::require()?;
     let mut command = route.cargo("build");
-    command.arg("--release");
+    command.arg("--release").arg("--target-dir").arg(folder);
     for package in packages {
         command.args(["-p", &package.name]);
     }
-    process::step("build", &format!("core, services and guests, by {}", route.name()), &mut command)
+    edition.tell(&mut command)?;
+    let what = format!("version {} of core, services and guests, by {}", edition.version(), route.name());
+    process::step("build", &what, &mut command)
 }
 
 /// Where cargo leaves a bare-metal program.
 pub fn program(name: &str) -> PathBuf {
-    paths::target().join(bare::TARGET).join("release").join(name)
+    in_folder(paths::target(), name)
+}
+
+/// The same of a build that goes to another folder.
+fn in_folder(folder: &Path, name: &str) -> PathBuf {
+    folder.join(bare::TARGET).join("release").join(name)
 }
 
 fn put_programs(stage: &stage::Stage, packages: &[&Package], scope: Scope) -> Result<()> {

@@ -49,7 +49,8 @@ pub fn find(sources: &[Source]) -> Vec<String> {
     findings
 }
 
-const SERVICES: &[&str] = &["understudy-rt", "understudy-api", "understudy-state", "understudy-vmm"];
+const SERVICES: &[&str] =
+    &["understudy-rt", "understudy-api", "understudy-state", "understudy-bundle", "understudy-vmm"];
 
 /// Packages named in `[dependencies]` tables (tests may depend on anything).
 fn dependencies(manifest: &str) -> Vec<String> {

@@ -36,6 +36,7 @@ pub fn all(memory: Memory, root: &Root, cpus: usize) {
         info.cpu_count = cpus as u64;
         info.tsc_khz = clock::tsc_khz();
         info.acpi_rsdp = facts.rsdp;
+        info.start_page = boot::low_page().unwrap_or(0);
         for (index, id) in info.apic_ids.iter_mut().enumerate().take(cpus) {
             *id = state::of(index).apic_id.load(Ordering::Relaxed);
         }

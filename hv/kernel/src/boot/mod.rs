@@ -8,6 +8,7 @@ mod grant;
 mod image;
 mod memory;
 
+use crate::hold::WINDOW_EPOCH;
 use crate::state;
 use crate::{fault, interrupt, syscall, thread};
 use abi::boot::{BootInfo, ROOT_CNODE_RADIX, Virtualization};
@@ -38,6 +39,12 @@ static HANDLERS: trap::Handlers = trap::Handlers {
     nmi: interrupt::nmi,
 };
 
+/// Version of this hypervisor: that of the package, unless the build was told another one.
+const VERSION: &str = match option_env!("UNDERSTUDY_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// What the root service is made of: physical addresses.
 struct Root {
     thread: Ref<Thread>,
@@ -50,7 +57,7 @@ struct Root {
 /// The first thing that the kernel does, on the boot CPU.
 pub fn start() -> ! {
     let facts = boot::facts();
-    println!("understudy {}: {} CPUs listed", env!("CARGO_PKG_VERSION"), facts.cpus.len());
+    println!("understudy {VERSION}: {} CPUs listed", facts.cpus.len());
     trap::install(&HANDLERS);
     join(percpu::cpu_index());
     let count = smp::start_all(other_cpu);
@@ -76,6 +83,10 @@ pub fn start() -> ! {
 /// This CPU takes part from here on.
 fn join(index: usize) {
     let this = state::of(index);
+    // Its translations are as new as it is, and its timer is not set, whatever it did before it left once.
+    this.timer.set(u64::MAX);
+    this.reschedule.set(false);
+    this.window_epoch.set(WINDOW_EPOCH.load(Ordering::Acquire));
     this.apic_id.store(lapic::id(), Ordering::Relaxed);
     if boot::facts().virtualization == Virtualization::Svm {
         this.svm.set(Some(svm::enable_this_cpu(index)));
@@ -83,7 +94,8 @@ fn join(index: usize) {
     this.online.store(true, Ordering::Release);
 }
 
-fn other_cpu(index: usize) -> ! {
+/// Every CPU but the first comes in here.
+pub fn other_cpu(index: usize) -> ! {
     join(index);
     thread::finish();
     context::resume()
@@ -128,6 +140,7 @@ fn run(root: &Root, entry: u64, entry_tsc: u64) -> ! {
     let thread = root.thread;
     thread.priority.set(ROOT_PRIORITY);
     thread.cpu.set(percpu::cpu_index() as u32);
+    state::count_thread(thread.cpu.get(), true);
     let registers = &thread.get().context;
     registers.rip.set(entry);
     registers.rsp.set(STACK_TOP);

@@ -27,7 +27,7 @@ pub fn invoke(call: &Call) -> Outcome {
         Invocation::CNodeRevoke => {
             let slot = target(call, call.words[0], Grip::World)?;
             for _ in 0..REVOKE_STEPS {
-                if finalise::revoke_step(slot, call.hold) == Progress::Done {
+                if finalise::revoke_step(slot, call.hold)? == Progress::Done {
                     return call.answer(&[]);
                 }
             }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Frames: map, unmap, describe.
 
-use super::Call;
+use super::{Call, estate};
 use crate::finalise::{self, Progress, largest};
 use crate::hold::{Abort, Grip, Outcome};
 use crate::lookup;
@@ -32,6 +32,7 @@ pub fn invoke(call: &Call) -> Outcome {
             call.need(Rights::READ)?;
             call.answer(&[call.cap.object, u64::from(call.cap.size_bits)])
         }
+        Invocation::FrameSurrender => estate::surrender(call),
         _ => Err(Abort::Error(Error::InvalidInvocation)),
     }
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The machine, its CPUs, its interrupt lines.
+//! The machine and its interrupt lines.
 
-use super::Call;
+use super::{Call, cpu, estate};
 use crate::finalise::{self, EMBEDDED};
 use crate::hold::{Abort, Grip, Outcome};
 use crate::{interrupt, lookup, state};
-use abi::boot::counter;
+use abi::boot::{DOORBELL, counter};
 use abi::error::Error;
 use abi::invocation::Invocation;
 use abi::object::ObjectType;
@@ -13,7 +13,7 @@ use abi::rights::Rights;
 use cap::{Derive, Slots};
 use core::sync::atomic::Ordering;
 use store::{Ref, SlotMemory, peek};
-use x86_machine::ioapic;
+use x86_machine::{ioapic, lapic};
 
 /// An invocation of the machine.
 pub fn invoke_machine(call: &Call) -> Outcome {
@@ -29,6 +29,15 @@ pub fn invoke_machine(call: &Call) -> Outcome {
             };
             call.answer(&[value])
         }
+        Invocation::MachineAdopt => estate::adopt(call),
+        Invocation::MachineAdoptCpu => cpu::adopt(call),
+        Invocation::MachineRing => {
+            call.need(Rights::WRITE)?;
+            let vector = interrupt::vector_of(DOORBELL as usize);
+            lapic::send_ipi(cpu::apic_id(call.words[0])?, vector);
+            call.answer(&[])
+        }
+        Invocation::MachineInit => cpu::init(call),
         _ => Err(Abort::Error(Error::InvalidInvocation)),
     }
 }
@@ -37,7 +46,7 @@ fn make_line(call: &Call) -> Outcome {
     call.hold.need(Grip::World)?;
     let [gsi, mode, cnode, index] = call.words;
     let line = usize::try_from(gsi).ok().and_then(store::line).ok_or(Error::OutOfRange)?;
-    if gsi >= u64::from(ioapic::gsi_count()) {
+    if gsi != DOORBELL && gsi >= u64::from(ioapic::gsi_count()).min(DOORBELL) {
         return Err(Abort::Error(Error::OutOfRange));
     }
     if line.taken.load(Ordering::Relaxed) {
@@ -48,10 +57,11 @@ fn make_line(call: &Call) -> Outcome {
     let (level, low) = (mode & 1 != 0, mode & 2 != 0);
     let boot_cpu = state::of(0).apic_id.load(Ordering::Relaxed);
     // Masked until it is bound.
-    if !ioapic::route(gsi as u32, interrupt::vector_of(gsi as usize), boot_cpu, level, low) {
+    if gsi != DOORBELL && !ioapic::route(gsi as u32, interrupt::vector_of(gsi as usize), boot_cpu, level, low)
+    {
         return Err(Abort::Error(Error::OutOfRange));
     }
-    ioapic::mask(gsi as u32);
+    set_mask(gsi, true);
     line.level.store(level, Ordering::Relaxed);
     line.taken.store(true, Ordering::Relaxed);
     derive.perform(&mut SlotMemory);
@@ -76,13 +86,13 @@ pub fn invoke_interrupt(call: &Call) -> Outcome {
             SlotMemory.write_cap(slot, cap);
             line.badge.set(cap.badge);
             line.notification.set(Ref::from_cap(&cap));
-            ioapic::unmask(gsi as u32);
+            set_mask(gsi, false);
             call.answer(&[])
         }
         Invocation::InterruptAck => {
             call.need(Rights::WRITE)?;
             if line.level.load(Ordering::Relaxed) && line.notification.get().is_some() {
-                ioapic::unmask(gsi as u32);
+                set_mask(gsi, false);
             }
             call.answer(&[])
         }
@@ -90,17 +100,11 @@ pub fn invoke_interrupt(call: &Call) -> Outcome {
     }
 }
 
-/// An invocation of a CPU.
-pub fn invoke_cpu(call: &Call) -> Outcome {
-    match call.label {
-        Invocation::CpuDescribe => {
-            call.need(Rights::READ)?;
-            let index = call.cap.object;
-            let cpu = state::of(index as usize);
-            let idle = if index + 1 == u64::from(state::here()) { cpu.idle.get() } else { 0 };
-            let online = u64::from(cpu.online.load(Ordering::Relaxed));
-            call.answer(&[index, u64::from(cpu.apic_id.load(Ordering::Relaxed)), online, idle])
-        }
-        _ => Err(Abort::Error(Error::InvalidInvocation)),
+/// The doorbell is no pin: there is nothing to mask.
+fn set_mask(gsi: u64, mask: bool) {
+    match (gsi == DOORBELL, mask) {
+        (true, _) => {}
+        (false, true) => ioapic::mask(gsi as u32),
+        (false, false) => ioapic::unmask(gsi as u32),
     }
 }

@@ -4,6 +4,8 @@
 //! One file per object. An operation decodes a [`Call`] and answers it; what it needs to hold it says while decoding.
 
 mod cnode;
+mod cpu;
+mod estate;
 mod frame;
 mod guest;
 mod machine;
@@ -87,7 +89,7 @@ pub fn invoke(thread: Ref<Thread>, slot: SlotRef, cap: &Cap, hold: &Hold) -> Out
         ObjectType::Vcpu => vcpu::invoke(&call),
         ObjectType::Interrupt => machine::invoke_interrupt(&call),
         ObjectType::PortRange => port::invoke(&call),
-        ObjectType::Cpu => machine::invoke_cpu(&call),
+        ObjectType::Cpu => self::cpu::invoke(&call),
         ObjectType::Machine => machine::invoke_machine(&call),
         ObjectType::Null
         | ObjectType::Endpoint

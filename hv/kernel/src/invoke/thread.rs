@@ -211,6 +211,8 @@ fn set_cpu(call: &Call, target: Ref<Thread>) -> Outcome {
         }
         _ => {}
     }
+    state::count_thread(target.cpu.get(), false);
+    state::count_thread(index as u32, true);
     target.cpu.set(index as u32);
     if let Some(notification) = target.bound.get() {
         notification.home.store(index as u32 + 1, Ordering::SeqCst);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Untyped memory: retype, describe.
 
-use super::Call;
+use super::{Call, estate};
 use crate::hold::{Abort, Grip, Outcome};
-use crate::lookup;
+use crate::{lookup, state};
 use abi::PAGE_BITS;
 use abi::boot::Virtualization;
 use abi::error::Error;
@@ -25,6 +25,7 @@ pub fn invoke(call: &Call) -> Outcome {
             let left = cap::unused_bytes(&SlotMemory, call.slot);
             call.answer(&[call.cap.object, u64::from(call.cap.size_bits), left])
         }
+        Invocation::UntypedSurrender => estate::surrender(call),
         _ => Err(Abort::Error(Error::InvalidInvocation)),
     }
 }
@@ -73,7 +74,10 @@ fn initialise(make: &Make) -> Result<(), Error> {
 
 fn initialise_one(cap: &Cap) -> Option<()> {
     match cap.kind() {
-        ObjectType::Thread => Ref::<Thread>::from_cap(cap)?.initialise(),
+        ObjectType::Thread => {
+            Ref::<Thread>::from_cap(cap)?.initialise();
+            state::count_thread(0, true);
+        }
         ObjectType::HostSpace => {
             let space = Ref::<HostSpace>::from_cap(cap)?;
             HostSpace::initialise(space, cap.size_bits);

@@ -39,6 +39,16 @@ pub(crate) fn early_root() -> u64 {
     physical((&raw const understudy_early_tables) as u64)
 }
 
+/// Makes the tables of the entry usable again, for a CPU that comes or leaves: the first two entries that count are set as at the entry.
+pub(crate) fn revive_early_tables() {
+    const PRESENT_WRITABLE: u64 = 3;
+    let root = early_root();
+    // SAFETY: as below.
+    let entries = unsafe { &*(&raw const understudy_early_tables).cast::<[AtomicU64; 512]>() };
+    entries[0].store(root + 0x1000 + PRESENT_WRITABLE, Ordering::Relaxed);
+    entries[511].store(root + 0x2000 + PRESENT_WRITABLE, Ordering::Relaxed);
+}
+
 /// Empties the tables of the entry, so that nothing can come through them any more.
 pub(crate) fn forget_early_tables() {
     const ENTRIES: usize = 512;
@@ -48,7 +58,7 @@ pub(crate) fn forget_early_tables() {
 }
 
 /// The physical memory of the image.
-pub(super) fn range() -> Range {
+pub(crate) fn range() -> Range {
     let [start, .., end] = sections();
     Range { base: physical(start), size: end - start }
 }

@@ -20,6 +20,9 @@ use firmware::multiboot2::{BootInformation, BootInformationHeader};
 
 /// Port of the emulator's exit device, used where the command line has `debug-exit`.
 pub const DEBUG_EXIT_PORT: u16 = 0xf4;
+/// Word of the command line: of the machine only the CPU that boots, and what the memory map lists, is this image's. Other CPUs and the
+/// interrupt controllers are left as they are until they are adopted.
+const ALONE: &str = "alone";
 /// Value that says that a run went wrong.
 pub const DEBUG_EXIT_FAILED: u32 = 0x11;
 
@@ -85,11 +88,16 @@ pub fn facts() -> &'static BootFacts {
 /// Whether the command line has this word.
 #[must_use]
 pub fn has_option(word: &str) -> bool {
-    facts().command_line.split_ascii_whitespace().any(|option| option == word)
+    is_among(facts().command_line, word)
+}
+
+fn is_among(line: &str, word: &str) -> bool {
+    line.split_ascii_whitespace().any(|option| option == word)
 }
 
 /// A free page below 1 MiB in the window, for the start of other CPUs.
-pub(crate) fn low_page() -> Option<u64> {
+#[must_use]
+pub fn low_page() -> Option<u64> {
     KEPT.get()?.loaded.low_page()
 }
 
@@ -118,37 +126,40 @@ extern "C" fn boot_main(information: u64, image: u64, entry_tsc: u64) -> ! {
     image::set_base(image);
     trap::tables::fill_idt();
     percpu::init(0);
+    // SAFETY: the entry has checked the magic number, so this is what the boot loader wrote; it is mapped one to one.
+    let information = unsafe { BootInformation::load(information as *const BootInformationHeader) };
+    let loaded = information.map(|information| Loaded::copy(&information));
+    serial::choose(loaded.as_ref().map_or("", |loaded| loaded.command_line.as_str()));
     serial::init();
     if !cpu::features().nx {
         println!("core: the processor cannot mark pages as not executable");
         trap::stop();
     }
-    // SAFETY: the entry has checked the magic number, so this is what the boot loader wrote; it is mapped one to one.
-    let information = unsafe { BootInformation::load(information as *const BootInformationHeader) };
-    let loaded = match information {
-        Ok(information) => Loaded::copy(&information),
-        Err(_) => {
-            println!("core: the boot information makes no sense");
-            trap::stop();
-        }
+    let Ok(loaded) = loaded else {
+        println!("core: the boot information makes no sense");
+        trap::stop();
     };
     let (rsdp, madt) = read_acpi(&loaded);
     let kept = KEPT.set(keep(loaded, rsdp, &madt));
     let options = kept.loaded.command_line.as_str();
-    lapic::choose_mode(&kept.cpus, options.split_ascii_whitespace().any(|option| option == "x2apic"));
+    lapic::choose_mode(&kept.cpus, is_among(options, "x2apic"));
     control::init_this_cpu();
     tables::report(map_all(kept, &madt));
     space::activate(tables::root());
     FACTS.set(state(kept, entry_tsc));
     trap::DEBUG_EXIT.store(has_option("debug-exit"), Ordering::Relaxed);
-    ioapic::init(&madt);
+    ioapic::init(&madt, has_option(ALONE));
     lapic::init_this_cpu();
     clock::calibrate();
     understudy_kernel_start()
 }
 
 fn read_acpi(loaded: &Loaded) -> (u64, Madt) {
-    let address = acpi::root_address(&OneToOne, loaded.efi_system_table);
+    let words = loaded.command_line.as_str().split_ascii_whitespace();
+    let told = words
+        .filter_map(|word| word.strip_prefix("rsdp="))
+        .find_map(|digits| u64::from_str_radix(digits, 16).ok());
+    let address = told.or_else(|| acpi::root_address(&OneToOne, loaded.efi_system_table));
     let root = loaded
         .root_pointer
         .as_ref()
@@ -173,7 +184,8 @@ fn keep(loaded: Loaded, rsdp: u64, madt: &Madt) -> Kept {
     let mut cpus = List::new(0);
     cpus.push(own);
     let usable = |id: u32| id != own && (id < lapic::XAPIC_LIMIT || cpu::features().x2apic);
-    for &id in madt.processors.iter().filter(|&&id| usable(id)) {
+    let alone = is_among(loaded.command_line.as_str(), ALONE);
+    for &id in madt.processors.iter().filter(|&&id| !alone && usable(id)) {
         if !cpus.push(id) {
             println!("core: more than {MAX_CPUS} CPUs; the others stay off");
             break;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The page tables of the core itself: its image and the physical window. Built once, the same for all CPUs.
+//! The page tables of the core itself: its image and the physical window, the same for all CPUs.
+//!
+//! Built at boot; later, pieces of the window come and go with the memory of the estate ([`crate::window`]). Tables stay where
+//! they are once made.
 
 use super::image;
 use crate::cpu;
@@ -73,13 +76,82 @@ fn map_one(address: u64, physical: u64, level: u32, flags: u64) -> Result<(), Po
     Ok(())
 }
 
-/// Maps whole pages, with the largest that fit up to `largest`.
+/// The entry that decides about an address: the first that is not a table, from the root down.
+fn deciding(address: u64) -> (&'static AtomicU64, u32) {
+    let mut table = &TABLES[0];
+    let mut level = 3;
+    loop {
+        let entry = &table.0[(address >> shift(level)) as usize % ENTRIES];
+        let value = entry.load(Ordering::Relaxed);
+        let is_table = level > 0 && value & (PRESENT | LARGE) == PRESENT;
+        match TABLES.get(((value & ADDRESS).wrapping_sub(root()) / PAGE) as usize).filter(|_| is_table) {
+            Some(below) => table = below,
+            None => return (entry, level),
+        }
+        level -= 1;
+    }
+}
+
+/// Whether any of a naturally aligned piece of memory is in the window.
+pub(crate) fn is_mapped(range: Range) -> bool {
+    let mut physical = range.base;
+    while physical < range.end() {
+        let (entry, level) = deciding(window::to_virt(physical));
+        if entry.load(Ordering::Relaxed) & PRESENT != 0 {
+            return true;
+        }
+        physical = (physical & !((1 << shift(level)) - 1)) + (1 << shift(level));
+    }
+    false
+}
+
+/// Whether the window has a root entry for an address: only then does every space of this core see what is mapped there.
+pub(crate) fn has_root_entry(physical: u64) -> bool {
+    root_entry((window::to_virt(physical) >> shift(3)) as usize % ENTRIES) & PRESENT != 0
+}
+
+/// Whether there are tables enough to map or unmap one naturally aligned piece.
+pub(crate) fn can_change() -> bool {
+    USED.load(Ordering::Relaxed) + LARGEST as usize <= POOL
+}
+
+/// Takes a naturally aligned piece of memory, all of it mapped, out of the window. The caller sees to what CPUs may still hold, and has
+/// asked [`can_change`].
+pub(crate) fn unmap_memory(range: Range) {
+    let mut physical = range.base;
+    while physical < range.end() {
+        let (entry, level) = deciding(window::to_virt(physical));
+        let bytes = 1_u64 << shift(level);
+        let value = entry.load(Ordering::Relaxed);
+        if value & PRESENT != 0 && level > 0 && bytes > range.size {
+            split(entry, value, level);
+            continue;
+        }
+        entry.store(0, Ordering::Relaxed);
+        physical += bytes;
+    }
+}
+
+/// Puts a table of the next smaller pages in the place of a large page; what is mapped stays the same.
+fn split(entry: &AtomicU64, value: u64, level: u32) {
+    let index = USED.fetch_add(1, Ordering::Relaxed);
+    let Some(table) = TABLES.get(index) else { return entry.store(0, Ordering::Relaxed) };
+    let kind = if level == 1 { value & !LARGE } else { value };
+    for (part, below) in (0..).zip(&table.0) {
+        below.store(kind + (part << shift(level - 1)), Ordering::Relaxed);
+    }
+    entry.store((root() + index as u64 * PAGE) | WRITABLE | PRESENT, Ordering::Release);
+}
+
+/// Maps whole pages, with the largest that fit up to `largest` and that no table is in the way of.
 fn map(mut address: u64, range: Range, flags: u64, largest: u32) -> Result<(), PoolExhausted> {
     let mut physical = range.base;
     while physical < range.end() {
         let fits = |level: &u32| {
             let bytes = 1_u64 << shift(*level);
-            (address | physical) & (bytes - 1) == 0 && range.end() - physical >= bytes
+            (address | physical) & (bytes - 1) == 0
+                && range.end() - physical >= bytes
+                && deciding(address).1 >= *level
         };
         let level = (1..=largest).rev().find(fits).unwrap_or(0);
         map_one(address, physical, level, flags)?;

@@ -130,6 +130,8 @@ struct Service {
     store: Option<Size>,
     #[serde(default)]
     secret: bool,
+    #[serde(default)]
+    succession: bool,
 }
 
 #[derive(Deserialize)]
@@ -201,6 +203,7 @@ impl From<Service> for Partition {
             store_bytes: source.store.map_or(0, |size| size.0),
             secret: source.secret,
             vm: None,
+            succession: source.succession,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::outcome::{Outcome, Tried, equal, refuses};
 
 /// Counts in cell `index` for ever.
-extern "C" fn count(index: u64, _: u64) -> ! {
+pub extern "C" fn count(index: u64, _: u64) -> ! {
     loop {
         count_cell(index as usize);
     }

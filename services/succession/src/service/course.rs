@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A succession under way, as this party sees it: the bridge, the machine of the protocol, what it is still to be told.
+
+use alloc::collections::VecDeque;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use api::estate::{FROM_FIRST_AT, FROM_SECOND_AT, INVENTORY_AT, Inventory, LEDGER_AT, Use, WINDOWS_AT};
+use rt::cap::Machine;
+use rt::{Cap, Environment, time, window};
+use succession::{
+    CHANNEL_WORDS, Channel, Event, Giver, Incumbent, LEDGER_WORDS, Message, Party, Resource, Shape,
+    SharedLedger, State, Successor, Table, Word,
+};
+
+use super::launch::Launch;
+
+/// Most bytes of the inventory.
+const INVENTORY_MAX: u64 = WINDOWS_AT - INVENTORY_AT - 8;
+/// How long the other party may take from its launch to its greeting.
+const GREETING_MS: u64 = 60_000;
+
+/// The machine of this party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// It had everything at the start.
+    Incumbent(Incumbent),
+    /// It was started beside the other.
+    Successor(Successor),
+}
+
+/// A succession under way.
+pub struct Course {
+    /// Who this is.
+    pub me: Party,
+    /// What changes owner.
+    pub inventory: Inventory,
+    /// Whose it is.
+    pub ledger: SharedLedger<'static>,
+    /// Where the protocol is.
+    pub side: Side,
+    /// Where the other party begins, until it is launched.
+    pub launch: Option<Launch>,
+    /// VMs that are the other party's and of which nothing is left here.
+    pub forgotten: Vec<bool>,
+    /// The other party was launched at this TSC.
+    pub launched: u64,
+    events: VecDeque<Event>,
+    to: Channel<'static>,
+    from: Channel<'static>,
+    ring: Cap<Machine>,
+    peer_cpu: u32,
+}
+
+fn words<const N: usize>(at: u64) -> Result<&'static [AtomicU64; N], String> {
+    let bridge = window::bridge();
+    let part = bridge.get(at as usize / 8..).and_then(|words| words.first_chunk::<N>());
+    part.ok_or_else(|| "the bridge is too short".into())
+}
+
+fn read_inventory() -> Result<Inventory, String> {
+    let words: &[AtomicU64; 1] = words(INVENTORY_AT)?;
+    let length = words[0].load(Ordering::Acquire).min(INVENTORY_MAX) as usize;
+    let first = INVENTORY_AT as usize / 8 + 1;
+    let all = window::bridge().get(first..first + length.div_ceil(8)).unwrap_or_default();
+    let bytes: Vec<u8> = all.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+    let bytes = bytes.get(..length).unwrap_or_default();
+    postcard::from_bytes(bytes).map_err(|_| "the inventory in the bridge makes no sense".to_string())
+}
+
+/// The ledger for an inventory.
+fn enter(ledger: &mut SharedLedger<'_>, inventory: &Inventory) -> Result<(), String> {
+    let me = Party::First;
+    let mut enter = |resource, state, home| {
+        let word = Word { owner: me, state, home, generation: 0 };
+        ledger.enter(resource, word).map_err(|error| alloc::format!("the ledger: {error:?}"))
+    };
+    for (number, &id) in (0..).zip(&inventory.cpus) {
+        let second = (id == inventory.second_cpu).then_some(Party::Second);
+        let home = second.or((id == inventory.first_cpu).then_some(Party::First));
+        enter(Resource::Cpu(number), State::Held, home)?;
+    }
+    for (number, extent) in (0..).zip(&inventory.extents) {
+        let (state, home) = match extent.used {
+            Use::First => (State::Held, Some(Party::First)),
+            Use::Second => (State::Held, Some(Party::Second)),
+            Use::Free => (State::Held, None),
+            Use::Vm(vm) => (State::Bound(vm), None),
+        };
+        enter(Resource::Extent(number), state, home)?;
+    }
+    for number in 0..inventory.lines.len() as u8 {
+        enter(Resource::Line(number), State::Held, None)?;
+    }
+    for (number, vm) in (0..).zip(&inventory.vms) {
+        enter(Resource::Vm(number), State::Held, None)?;
+        for vcpu in 0..vm.vcpus as u8 {
+            enter(Resource::Vcpu(number, vcpu), State::Held, None)?;
+        }
+    }
+    Ok(())
+}
+
+fn shape(inventory: &Inventory) -> Result<Shape, String> {
+    let count =
+        |length: usize| u8::try_from(length).map_err(|_| "the machine has too many pieces".to_string());
+    let shape = Shape {
+        vms: count(inventory.vms.len())?,
+        vcpus: inventory.vms.iter().map(|vm| vm.vcpus as u8).max().unwrap_or(0),
+        lines: count(inventory.lines.len())?,
+        cpus: count(inventory.cpus.len())?,
+        extents: count(inventory.extents.len())?,
+    };
+    if shape.fits() {
+        Ok(shape)
+    } else {
+        Err("the machine has more pieces than a ledger has room for".into())
+    }
+}
+
+impl Course {
+    /// Writes the ledger of a succession that begins here.
+    pub fn create(environment: &Environment) -> Result<Self, String> {
+        let inventory = read_inventory()?;
+        let words: &'static [AtomicU64; LEDGER_WORDS] = words(LEDGER_AT)?;
+        let made = SharedLedger::create(words, shape(&inventory)?, Party::First);
+        let mut ledger = made.map_err(|error| alloc::format!("the ledger: {error:?}"))?;
+        enter(&mut ledger, &inventory)?;
+        Self::new(environment, inventory, ledger, Party::First)
+    }
+
+    /// Takes part in one that exists.
+    pub fn open(environment: &Environment, first: bool) -> Result<Self, String> {
+        let inventory = read_inventory()?;
+        let words: &'static [AtomicU64; LEDGER_WORDS] = words(LEDGER_AT)?;
+        let ledger = SharedLedger::open(words).map_err(|error| alloc::format!("the ledger: {error:?}"))?;
+        if ledger.shape() != shape(&inventory)? {
+            return Err("ledger and inventory speak of different machines".into());
+        }
+        let me = if first { Party::First } else { Party::Second };
+        let mut course = Self::new(environment, inventory, ledger, me)?;
+        match (first, environment.restarts) {
+            (true, _) => course.side = Side::Incumbent(Incumbent::Resuming(0)),
+            (false, 0) => course.side = Side::Successor(Successor::Absent),
+            (false, _) => course.side = Side::Successor(Successor::Resuming(0)),
+        }
+        course.event(if first || environment.restarts > 0 { Event::Done } else { Event::Start });
+        Ok(course)
+    }
+
+    fn new(
+        environment: &Environment,
+        inventory: Inventory,
+        ledger: SharedLedger<'static>,
+        me: Party,
+    ) -> Result<Self, String> {
+        let channels = [FROM_FIRST_AT, FROM_SECOND_AT].map(words::<CHANNEL_WORDS>);
+        let [first, second] = channels;
+        let (first, second) = (Channel::new(first?), Channel::new(second?));
+        let (to, from, peer_cpu) = match me {
+            Party::First => (first, second, inventory.second_cpu),
+            Party::Second => (second, first, inventory.first_cpu),
+        };
+        let ring = Cap::named(environment, "machine").ok_or("the manifest gives no right to ring")?;
+        let forgotten = inventory.vms.iter().map(|_| me == Party::Second).collect();
+        let (side, events) = (Side::Incumbent(Incumbent::Idle), VecDeque::new());
+        let launch = None;
+        let launched = time::now();
+        Ok(Self {
+            me,
+            inventory,
+            ledger,
+            side,
+            launch,
+            forgotten,
+            launched,
+            events,
+            to,
+            from,
+            ring,
+            peer_cpu,
+        })
+    }
+
+    /// Something for the machine to be told.
+    pub fn event(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    /// The next thing that the machine is to be told.
+    pub fn next_event(&mut self) -> Option<Event> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        match self.from.receive() {
+            Ok(message) => message.map(Event::Said),
+            // A party that writes nonsense is not listened to; the ledger says what is so.
+            Err(error) => {
+                log::error!("the other party's channel: {error:?}");
+                None
+            }
+        }
+    }
+
+    /// Says something to the other party.
+    pub fn send(&self, message: &Message) -> Result<(), String> {
+        self.to.send(message).map_err(|error| alloc::format!("the channel: {error:?}"))?;
+        self.ring.ring(self.peer_cpu).map_err(|error| alloc::format!("ringing: {error:?}"))
+    }
+
+    /// Whether the machine waits for what the ledger may say by now.
+    pub fn wants_glances(&self) -> bool {
+        match self.side {
+            Side::Incumbent(side) => {
+                matches!(side, Incumbent::Giving(Giver::Offering(_)) | Incumbent::Reclaiming)
+            }
+            Side::Successor(side) => {
+                matches!(side, Successor::Taking | Successor::Returning(Giver::Offering(_)))
+            }
+        }
+    }
+
+    /// Whether the other party was launched and has not greeted in time.
+    pub fn is_overdue(&self) -> bool {
+        let waits = matches!(self.side, Side::Incumbent(Incumbent::Launching | Incumbent::Cancelling));
+        waits
+            && self.launch.is_none()
+            && time::now().saturating_sub(self.launched) > GREETING_MS * time::tsc_khz()
+    }
+
+    /// The incumbent shall leave: its own decision, or a request to it.
+    pub fn retire(&mut self) -> Result<(), String> {
+        match self.side {
+            Side::Incumbent(_) => {
+                self.event(Event::Retire);
+                Ok(())
+            }
+            Side::Successor(_) => self.send(&Message::Retire),
+        }
+    }
+
+    /// The machine takes an event; what is to be done.
+    pub fn step(&mut self, event: Event) -> succession::Actions {
+        // A request to leave comes from the successor, whose operator decided it.
+        let event = match (self.side, event) {
+            (Side::Incumbent(_), Event::Said(Message::Retire)) => Event::Retire,
+            (_, event) => event,
+        };
+        match self.side {
+            Side::Incumbent(now) => {
+                let (next, actions) = now.step(self.me, &self.ledger, event);
+                self.side = Side::Incumbent(next);
+                actions
+            }
+            Side::Successor(now) => {
+                let (next, actions) = now.step(self.me, &self.ledger, event);
+                self.side = Side::Successor(next);
+                actions
+            }
+        }
+    }
+
+    /// The owner of a resource is this party.
+    pub fn is_mine(&self, resource: Resource) -> bool {
+        self.ledger.owner(resource) == Some(self.me)
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The loop: requests of the operator, rings of the other party, a glance at the ledger from time to time.
+
+mod course;
+mod image;
+mod launch;
+mod perform;
+mod report;
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use abi::syscall::FOREVER;
+use api::estate;
+use api::root::{self, Root};
+use api::succession::{Phase, Reply, Request, Succession};
+use api::{Badge, CONTROL};
+use rt::ipc::{Client, Event, Server};
+use rt::{Environment, time};
+
+use course::Course;
+use image::Image;
+
+/// How often a party that waits looks at the ledger.
+const GLANCE_MS: u64 = 5;
+
+/// Version of this build: what the environment of the build says, or the package's.
+pub const VERSION: &str = match option_env!("UNDERSTUDY_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
+/// The service.
+pub struct Service {
+    environment: &'static Environment,
+    root: Client<Root>,
+    image: Image,
+    course: Option<Course>,
+    /// What was last done, or went wrong.
+    message: String,
+}
+
+/// The program.
+pub fn main(environment: &'static Environment) {
+    let Some(mut server) = Server::<Succession>::from_environment(environment) else {
+        panic!("the manifest gives no endpoint to serve at")
+    };
+    let Some(root) = Client::connect() else { panic!("the manifest does not let this service call root") };
+    let (image, message) = (Image::default(), String::from("no succession so far"));
+    let mut service = Service { environment, root, image, course: None, message };
+    service.join();
+    loop {
+        service.pump();
+        let deadline = if service.course.is_some() { time::after_ms(GLANCE_MS) } else { FOREVER };
+        match server.receive(deadline) {
+            Event::Request(badge, request) => {
+                let reply = service.serve(badge, request);
+                server.reply(&reply);
+            }
+            Event::Fault(_) => server.answer_fault(false),
+            Event::Notification(_) => {}
+            Event::TimedOut => service.glance(),
+            Event::Failed(error) => panic!("cannot receive: {error:?}"),
+        }
+    }
+}
+
+impl Service {
+    /// Asks root for something of the machine.
+    pub fn estate(&self, request: estate::Request) -> Result<estate::Reply, String> {
+        match self.root.call(&root::Request::Estate(request)) {
+            Ok(root::Reply::Estate(estate::Reply::Refused(why))) => Err(why),
+            Ok(root::Reply::Estate(reply)) => Ok(reply),
+            other => Err(format!("root: {other:?}")),
+        }
+    }
+
+    /// Takes part in the succession that there is already: this party was started in it, or anew.
+    fn join(&mut self) {
+        let Ok(estate::Reply::Open { first }) = self.estate(estate::Request::Bridge) else { return };
+        match Course::open(self.environment, first) {
+            Ok(course) => {
+                self.course = Some(course);
+                self.message = "joined".to_string();
+                log::info!(
+                    "{}",
+                    if first { "goes on after a restart" } else { "started beside another hypervisor" }
+                );
+            }
+            Err(why) => {
+                log::error!("the bridge: {why}");
+                self.message = why;
+            }
+        }
+    }
+
+    fn serve(&mut self, badge: Badge, request: Request) -> Reply {
+        let reads = matches!(request, Request::Status | Request::Resources(_));
+        if !reads && badge & CONTROL == 0 {
+            return Reply::Denied;
+        }
+        let done = match request {
+            Request::Stage { bytes } => self.image.begin(bytes).map(|()| Reply::Staged(0)),
+            Request::Part { offset, bytes } => self.image.append(offset, &bytes).map(Reply::Staged),
+            Request::Plan => Ok(Reply::Plan(self.plan())),
+            Request::Start => self.start().map(|()| Reply::Done),
+            Request::Status => Ok(Reply::Status(self.status())),
+            Request::Resources(from) => Ok(Reply::Resources(self.resources(from))),
+            Request::Abort => self.command(succession::Event::Abort).map(|()| Reply::Done),
+            Request::Retire => self.retire().map(|()| Reply::Done),
+        };
+        done.unwrap_or_else(Reply::Refused)
+    }
+
+    fn start(&mut self) -> Result<(), String> {
+        if self.course.is_some() {
+            return Err("a succession is under way".into());
+        }
+        let plan = self.plan();
+        if !plan.obstacles.is_empty() {
+            return Err(plan.obstacles.join("; "));
+        }
+        let carved = self.estate(estate::Request::Carve(launch::CARVE_OUT))?;
+        let prepared = self.prepare(&carved);
+        if prepared.is_err() {
+            // Nothing has begun: what was carved out goes back.
+            self.course = None;
+            self.estate(estate::Request::Settle)?;
+        }
+        prepared
+    }
+
+    fn prepare(&mut self, carved: &estate::Reply) -> Result<(), String> {
+        let mut course = Course::create(self.environment)?;
+        course.launch = Some(launch::fill(&self.image, carved, &course.inventory)?);
+        course.event(succession::Event::Start);
+        self.course = Some(course);
+        self.message = "begun".to_string();
+        log::info!("succession begins: from {VERSION} to {}", self.image.version());
+        Ok(())
+    }
+
+    /// A command of the operator for the protocol's machine.
+    fn command(&mut self, event: succession::Event) -> Result<(), String> {
+        let course = self.course.as_mut().ok_or("there is no succession")?;
+        course.event(event);
+        Ok(())
+    }
+
+    /// The point of no return. To the successor it is a request to the incumbent.
+    fn retire(&mut self) -> Result<(), String> {
+        let phase = self.status().phase;
+        let course = self.course.as_mut().ok_or("there is no succession")?;
+        if phase != Phase::Ready {
+            return Err("the incumbent has more than its home: it cannot leave yet".into());
+        }
+        course.retire()
+    }
+}

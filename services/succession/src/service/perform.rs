@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The protocol's actions, performed.
+//!
+//! On the way from the stop of a VM's vCPU to its run nothing is allocated here, logged or waited for but the VMM's answer.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use api::estate::{Item, LEDGER_AT, Request};
+use api::vmm::{self, Vmm};
+use rt::ipc::Client;
+use rt::time;
+use succession::{Action, Event, Incumbent, Message, Party, Resource, Successor, Table, Turn, Word};
+
+use super::Service;
+use super::course::{Course, Side};
+use super::image::name_of;
+
+impl Service {
+    /// Feeds the protocol's machine until it waits.
+    pub fn pump(&mut self) {
+        while let Some(course) = self.course.as_mut() {
+            let Some(event) = course.next_event() else { break };
+            let before = course.side;
+            let actions = course.step(event);
+            let mut performed = false;
+            let mut failed = None;
+            for action in actions.iter() {
+                performed = true;
+                if let Err(why) = self.perform(action) {
+                    self.message = format!("{action:?}: {why}");
+                    log::warn!("{}", self.message);
+                    failed = Some(action);
+                    break;
+                }
+            }
+            let Some(course) = self.course.as_mut() else { break };
+            match failed {
+                Some(action) => course.event(Event::Failed(action)),
+                None if performed => course.event(Event::Done),
+                None => {}
+            }
+            if before != course.side {
+                log::debug!("{:?}", course.side);
+            }
+            self.forget();
+            self.finish();
+        }
+    }
+
+    /// Looks at what the other party may have done without saying so.
+    pub fn glance(&mut self) {
+        let Some(course) = self.course.as_mut() else { return };
+        if course.is_overdue() {
+            log::error!("the successor does not greet: it counts as fallen");
+            course.event(Event::Fell);
+        } else if course.wants_glances() {
+            course.event(Event::Done);
+        }
+    }
+
+    fn perform(&mut self, action: Action) -> Result<(), String> {
+        let Some(course) = self.course.as_mut() else { return Ok(()) };
+        match action {
+            Action::Send(message @ Message::Prepare(vm)) => {
+                self.estate(Request::Open(vm))?;
+                self.send(&message)
+            }
+            Action::Send(message) => course.send(&message),
+            Action::Change(resource, change) => {
+                let changed = course.ledger.change(course.me, resource, change);
+                changed.map_err(|_| "the ledger says otherwise".to_string())
+            }
+            Action::Turn(turn) => {
+                let turned = course.ledger.turn(course.me, turn);
+                turned.map_err(|_| "the course has changed otherwise".to_string())?;
+                if turn == Turn::Settle { self.settle() } else { Ok(()) }
+            }
+            Action::Launch => self.launch(),
+            Action::Build(vm) => self.build(vm),
+            Action::Stop(Resource::Vcpu(vm, vcpu)) => {
+                self.vcpu(vm, &vmm::Request::HandOver { vcpu: u32::from(vcpu) })
+            }
+            Action::Run(Resource::Vcpu(vm, vcpu)) => {
+                self.vcpu(vm, &vmm::Request::TakeOver { vcpu: u32::from(vcpu) })
+            }
+            Action::Release(resource) => self.release(resource),
+            Action::Adopt(resource) => match item(resource) {
+                Some(item) => self.estate(Request::Adopt(item)).map(|_| ()),
+                None => Ok(()),
+            },
+            Action::Fence(_) => self.estate(Request::Fence).map(|_| ()),
+            Action::Stop(_) | Action::Run(_) => Ok(()),
+        }
+    }
+
+    fn send(&self, message: &Message) -> Result<(), String> {
+        self.course.as_ref().map_or(Ok(()), |course| course.send(message))
+    }
+
+    fn launch(&mut self) -> Result<(), String> {
+        let course = self.course.as_mut().ok_or("there is no succession")?;
+        let launch = course.launch.take().ok_or("the carve-out is not filled")?;
+        course.launched = time::now();
+        self.estate(Request::Launch { entry: launch.entry, information: launch.information })?;
+        self.image.drop_bytes();
+        self.message = "launched".to_string();
+        Ok(())
+    }
+
+    fn build(&mut self, vm: u8) -> Result<(), String> {
+        self.estate(Request::Build(vm))?;
+        if let Some(forgotten) = self.course.as_mut().and_then(|c| c.forgotten.get_mut(usize::from(vm))) {
+            *forgotten = false;
+        }
+        Ok(())
+    }
+
+    fn vcpu(&mut self, vm: u8, request: &vmm::Request) -> Result<(), String> {
+        let Some(course) = &self.course else { return Ok(()) };
+        let name = name_of(&course.inventory.vms, vm);
+        let client =
+            Client::<Vmm>::named(name).ok_or("the manifest does not let this service command the VM")?;
+        match client.call(request) {
+            Ok(vmm::Reply::Done) => Ok(()),
+            Ok(vmm::Reply::Refused(why)) => Err(why),
+            other => Err(format!("its VMM: {other:?}")),
+        }
+    }
+
+    fn release(&mut self, resource: Resource) -> Result<(), String> {
+        let Some(item) = item(resource) else { return Ok(()) };
+        let Some(course) = &self.course else { return Ok(()) };
+        let last_word = leaving_word(course, resource);
+        if last_word.is_some() {
+            log::info!("this hypervisor leaves");
+        }
+        self.estate(Request::Release { item, last_word }).map(|_| ())
+    }
+
+    /// What the other party has of VMs is not kept here any longer.
+    fn forget(&mut self) {
+        let Some(course) = &self.course else { return };
+        let gone = |vm: &u8| {
+            let theirs = course.ledger.holds(course.me.peer(), Resource::Vm(*vm));
+            theirs && course.forgotten.get(usize::from(*vm)) == Some(&false)
+        };
+        let Some(vm) = (0..course.ledger.shape().vms).find(gone) else { return };
+        let done = self.estate(Request::Forget(vm));
+        if let Err(why) = done {
+            log::warn!("VM {vm} is the other party's, and not gone here: {why}");
+        }
+        if let Some(forgotten) = self.course.as_mut().and_then(|c| c.forgotten.get_mut(usize::from(vm))) {
+            *forgotten = true;
+        }
+    }
+
+    /// This party owns everything: what was needed for the succession alone is given back, the bridge included.
+    fn settle(&mut self) -> Result<(), String> {
+        let Some(course) = self.course.take() else { return Ok(()) };
+        let back = course.me == Party::First;
+        drop(course);
+        self.estate(Request::Settle)?;
+        self.message = String::from(if back { "everything is back" } else { "succeeded" });
+        log::info!("{}: this hypervisor, {}, owns the machine", self.message, super::VERSION);
+        Ok(())
+    }
+
+    /// A party that has left does nothing any more.
+    fn finish(&mut self) {
+        let gone = self.course.as_ref().is_some_and(|course| {
+            matches!(course.side, Side::Incumbent(Incumbent::Gone) | Side::Successor(Successor::Gone))
+        });
+        if gone {
+            self.course = None;
+        }
+    }
+}
+
+const fn item(resource: Resource) -> Option<Item> {
+    match resource {
+        Resource::Cpu(number) => Some(Item::Cpu(number)),
+        Resource::Extent(number) => Some(Item::Extent(number)),
+        Resource::Line(number) => Some(Item::Line(number)),
+        Resource::Vm(_) | Resource::Vcpu(..) => None,
+    }
+}
+
+/// For the last CPU of a party that leaves: where its word lies and what it is to be. The CPU writes it itself, as the last thing it does.
+fn leaving_word(course: &Course, resource: Resource) -> Option<(u64, u64)> {
+    let word = course.ledger.word(resource)?;
+    if !matches!(resource, Resource::Cpu(_)) || word.home != Some(course.me) {
+        return None;
+    }
+    let leaving =
+        Word { state: succession::State::Leaving, generation: word.generation.wrapping_add(1), ..word };
+    Some((LEDGER_AT + course.ledger.offset(resource)?, leaving.raw()))
+}
