@@ -66,11 +66,12 @@ pub fn status(live: &mut Live) -> Result<Status> {
     }
 }
 
-/// Follows it until `done` holds of its status; `say` hears what changes.
+/// Follows the succession of `from` until `done` holds of its status; `say` hears what changes.
 pub fn follow(
     live: &mut Live,
     say: &dyn Fn(&str),
     what: &str,
+    from: &str,
     done: impl Fn(&Status) -> bool,
 ) -> Result<Status> {
     let deadline = Instant::now() + PATIENCE;
@@ -85,6 +86,9 @@ pub fn follow(
         }
         if done(&status) {
             return Ok(status);
+        }
+        if status.phase == Phase::Quiet && status.version == from {
+            bail!("{what}: {} has everything again: {}", status.version, status.message);
         }
         if Instant::now() > deadline {
             bail!("{what}: not in {} s; {status:?}", PATIENCE.as_secs());
@@ -110,12 +114,12 @@ pub fn succeed(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str))
         plan.vms.join(", ")
     ));
     expect(live, Request::Start)?;
-    follow(live, say, "the incumbent is ready to leave", |status| status.phase == Phase::Ready)?;
+    follow(live, say, "the incumbent is ready to leave", &plan.from, |status| status.phase == Phase::Ready)?;
     let blackouts = blackouts(live)?;
     if let Reply::Refused(why) = ask_patiently(live, &Request::Retire)? {
         bail!("retire: {why}");
     }
-    let mut status = follow(live, say, "the successor owns everything", |status| {
+    let mut status = follow(live, say, "the successor owns everything", &plan.from, |status| {
         status.phase == Phase::Quiet && status.version == version
     })?;
     status.blackouts = blackouts;

@@ -3,7 +3,8 @@
 //!
 //! A part of the bridge that root maps, readable and writable, into the VMM of either side at `rt::layout::HANDOVER`. Only one side
 //! writes: the one whose VM it is. The words of the ledger say when the other side may read. Little-endian words
-//! ([`Header`]), then the typed state (crate `state`), which is checked by whoever reads it.
+//! ([`Header`]), then the typed state (crate `state`), which is checked by whoever reads it. Whoever runs the VM from a state clears the
+//! first word of its header: no state is used twice.
 
 /// Bytes of the window of one VM.
 pub const WINDOW_BYTES: u64 = 128 << 10;
@@ -25,7 +26,7 @@ pub struct Header {
     pub bytes: u64,
     /// Host TSC as of which the state holds. Both sides read the same TSC.
     pub tsc: u64,
-    /// Host TSC of each vCPU's last exit.
+    /// Host TSC of each vCPU's last exit; of one that was not executing (halted, not started, paused), of its stop.
     pub exits: [u64; MAX_VCPUS],
 }
 

@@ -50,14 +50,14 @@ pub enum Request {
         /// Which.
         id: u64,
     },
-    /// Stop one vCPU so that another hypervisor may run it. With the last one, the state of the whole machine is in the handover
+    /// Stop one vCPU so that another hypervisor may run it; one that is stopped for that already is no error. With the last one, the state of the whole machine is in the handover
     /// window ([`crate::handover`]) when the answer comes.
     HandOver {
         /// Its number.
         vcpu: u32,
     },
     /// Run one vCPU from the state in the handover window; the first one brings the devices. Of a vCPU that was stopped here, and is
-    /// wanted back, the state that is still here serves. A vCPU that runs already is no error.
+    /// wanted back, the state that is still here serves, unless the VM has run elsewhere meanwhile. A vCPU that runs already is no error.
     TakeOver {
         /// Its number.
         vcpu: u32,
@@ -127,6 +127,6 @@ pub struct Status {
     /// TSC ticks that the last checkpoint held the vCPUs, from the exit to the next entry; 0 before the first.
     pub last_pause_ticks: u64,
     /// For each vCPU, the TSC ticks that its last handover held it: from its last exit under one hypervisor to its first entry under
-    /// the other. Empty before the first.
+    /// the other; for one that was not executing, until it was here. Empty before the first.
     pub blackouts: Vec<u64>,
 }

@@ -29,6 +29,7 @@ pub fn main(environment: &'static Environment) {
     }
     let session = Session::new(environment.secret);
     let mut line = Line { doorbell, uart, session, proxy: Proxy::new(environment), noise: 0 };
+    line.send(&Session::announcement());
     loop {
         line.drain();
         line.uart.ack();

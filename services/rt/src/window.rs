@@ -176,6 +176,47 @@ pub fn take_bounce() -> Option<Owned> {
     free.then_some(Owned { address: window.va, size: window.size, cap })
 }
 
+/// The handover window of a VMM: the VMM of the same VM under another hypervisor has it too.
+#[derive(Debug)]
+pub struct Handover(());
+
+impl Handover {
+    fn inside(offset: u64, size: usize) -> bool {
+        offset.checked_add(size as u64).is_some_and(|end| end <= api::handover::WINDOW_BYTES)
+    }
+
+    /// Copies from `offset` on; false, and nothing is copied, where that is not all inside.
+    #[must_use]
+    pub fn read(&self, offset: u64, into: &mut [u8]) -> bool {
+        let inside = Self::inside(offset, into.len());
+        if inside {
+            // SAFETY: Inside a window that root has mapped before anybody asks for a handover; as in `Shared::read`, a racing
+            // writer costs stale bytes and no more.
+            unsafe { copy((layout::HANDOVER + offset) as *const u8, into.as_mut_ptr(), into.len()) };
+        }
+        inside
+    }
+
+    /// Copies to `offset`; false, and nothing is copied, where that is not all inside.
+    #[must_use]
+    pub fn write(&mut self, offset: u64, from: &[u8]) -> bool {
+        let inside = Self::inside(offset, from.len());
+        if inside {
+            // SAFETY: As in `read`; root has mapped it writable.
+            unsafe { copy(from.as_ptr(), (layout::HANDOVER + offset) as *mut u8, from.len()) };
+        }
+        inside
+    }
+}
+
+/// The handover window of a VMM; `None` at the second time. Root maps it for a succession, before the first request to hand over
+/// or to take over: touching it earlier is a fault of this service.
+#[must_use]
+pub fn take_handover() -> Option<Handover> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    (!TAKEN.swap(true, Ordering::Relaxed)).then_some(Handover(()))
+}
+
 /// The first page frame of the bridge, word by word: for the succession service, once root has said that it is mapped. (Before, and after
 /// it is taken away, looking at a word is a fault of this service.)
 #[must_use]

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Clocks: the CMOS clock and the paravirtual one.
 
+use alloc::format;
+use alloc::vec::Vec;
+
 use crate::check::{Check, Violation, ensure};
 use crate::record::{Bytes, record};
 
@@ -26,6 +29,16 @@ impl Check for Rtc {
 }
 
 record! {
+    /// Where a further vCPU has its time page.
+    pub struct ClockPage {
+        /// MSR that says where it is; bit 0 enables it.
+        1 system_time: u64,
+        /// Version of the page, an even number.
+        2 version: u32,
+    }
+}
+
+record! {
     /// The paravirtual clock.
     pub struct PvClock {
         /// MSR that says where the time page of the first vCPU is; bit 0 enables it.
@@ -40,6 +53,18 @@ record! {
         5 epoch_seconds: u64,
         /// Version of the time page, an even number.
         6 version: u32,
+        /// Time pages of the vCPUs after the first, in their order. One that is left out has none.
+        7 pages: Vec<ClockPage>,
+        /// Version of the wall clock, an even number.
+        8 wall_version: u32,
+    }
+}
+
+impl Check for ClockPage {
+    fn check(&self) -> Result<(), Violation> {
+        ensure("system_time", self.system_time >> 52 == 0, "is no address")?;
+        ensure("system_time", self.system_time & 2 == 0, "is not aligned")?;
+        ensure("version", self.version & 1 == 0, "is odd: an update was cut short")
     }
 }
 
@@ -52,6 +77,11 @@ impl Check for PvClock {
             self.wall_clock >> 52 == 0 && self.wall_clock & 3 == 0,
             "is no aligned address",
         )?;
-        ensure("version", self.version & 1 == 0, "is odd: an update was cut short")
+        ensure("version", self.version & 1 == 0, "is odd: an update was cut short")?;
+        ensure("wall_version", self.wall_version & 1 == 0, "is odd: an update was cut short")?;
+        for (index, page) in self.pages.iter().enumerate() {
+            page.check().map_err(|violation| violation.within(&format!("pages.{index}")))?;
+        }
+        Ok(())
     }
 }

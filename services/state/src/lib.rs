@@ -27,9 +27,9 @@ mod tests;
 
 pub use apic::LocalApic;
 pub use check::{Check, Violation};
-pub use clock::{PvClock, Rtc};
+pub use clock::{ClockPage, PvClock, Rtc};
 pub use ioapic::{IOAPIC_LINES, IoApic};
-pub use machine::{FORMAT, LoadError, MAGIC, Machine, Token};
+pub use machine::{Ended, FORMAT, LoadError, MAGIC, Machine, Token};
 pub use power::PowerControl;
 pub use record::{Bytes, DecodeError, Field, PathError, Record, Unknown, Value};
 pub use serial::Uart16550;

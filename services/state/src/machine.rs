@@ -17,8 +17,10 @@ use crate::vcpu::Vcpu;
 pub const MAGIC: [u8; 8] = *b"USTATE\r\n";
 /// Version of the format; a later one that can be read by this version keeps it.
 pub const FORMAT: u8 = 1;
-/// More than a machine with one vCPU takes.
-const USUAL_BYTES: usize = 6144;
+/// More than a machine takes besides its vCPUs.
+const BASE_BYTES: usize = 2048;
+/// More than a vCPU takes, with its local APIC.
+const VCPU_BYTES: usize = 4096;
 
 record! {
     /// What a program in the guest needs to ask for checkpoints.
@@ -59,7 +61,29 @@ record! {
         11 power: PowerControl,
         /// Token for checkpoints.
         12 token: Token,
+        /// Whether it has ended: 0 no, 1 stopped, 2 failed. One that has ended has no vCPUs here.
+        13 ended: u8,
+        /// Why it failed.
+        14 reason: String,
+        /// Bytes that the guest has written to its console.
+        15 console_bytes: u64,
+        /// What it has written of a line that it has not ended.
+        16 console_line: String,
+        /// Milliseconds since it was started.
+        17 uptime_ms: u64,
     }
+}
+
+/// How a machine has ended, in [`Machine::ended`].
+pub struct Ended;
+
+impl Ended {
+    /// It has not.
+    pub const NO: u8 = 0;
+    /// By itself, or because it was told to; or it has not begun.
+    pub const STOPPED: u8 = 1;
+    /// It cannot go on.
+    pub const FAILED: u8 = 2;
 }
 
 /// Why bytes are no saved machine.
@@ -90,11 +114,23 @@ impl Machine {
     /// The machine as bytes.
     #[must_use]
     pub fn save(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(USUAL_BYTES);
+        let mut bytes = Vec::with_capacity(Self::room(self.vcpus.len()));
+        self.save_into(&mut bytes);
+        bytes
+    }
+
+    /// The machine as bytes, in place of what is in `bytes`.
+    pub fn save_into(&self, bytes: &mut Vec<u8>) {
+        bytes.clear();
         bytes.extend_from_slice(&MAGIC);
         bytes.push(FORMAT);
-        self.encode(&mut bytes);
-        bytes
+        self.encode(bytes);
+    }
+
+    /// Bytes that hold a machine of so many vCPUs, as a rule.
+    #[must_use]
+    pub const fn room(vcpus: usize) -> usize {
+        BASE_BYTES + vcpus.saturating_mul(VCPU_BYTES)
     }
 
     /// The machine that was saved, checked.
@@ -138,6 +174,13 @@ impl Check for Machine {
                 return Err(Violation::item("vcpus", index, "has another index than its place"));
             }
         }
+        ensure("ended", self.ended <= Ended::FAILED, "is not known")?;
+        ensure("vcpus", self.ended == Ended::NO || self.vcpus.is_empty(), "are there though it has ended")?;
+        ensure(
+            "reason",
+            self.ended == Ended::FAILED || self.reason.is_empty(),
+            "is there without a failure",
+        )?;
         each("vcpus", &self.vcpus)?;
         each("apics", &self.apics)?;
         each("ioapics", &self.ioapics)?;

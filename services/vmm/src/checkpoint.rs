@@ -6,6 +6,7 @@
 //! A restored state is checked as a whole before any of it is used. Memory itself is the checkpoint service's.
 
 use crate::device::board::Board;
+use crate::handover::MOVING;
 use crate::hypercall::{self, Call};
 use crate::machine::{Activity, Machine, Outside, Pause, Processor, State, StoreError, settings};
 use crate::memory::GuestMemory;
@@ -70,23 +71,45 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
 
     /// Creates a checkpoint. `caller` is the vCPU whose program asked: its call returns twice.
     fn checkpoint(&mut self, caller: Option<usize>, since: u64) -> Result<u64, StoreError> {
+        self.at_rest()?;
         let id = self.outside.begin()?;
         if let Some(processor) = caller.and_then(|cpu| self.processors.get_mut(cpu)) {
             hypercall::answer(processor.vcpu.page(), RESTORED, Some(id));
         }
-        let state = self.gather()?.save();
+        let host = self.outside.now();
+        let state = self.gather(host)?.save();
         self.outside.commit(id, &state)?;
         if let Some(processor) = caller.and_then(|cpu| self.processors.get_mut(cpu)) {
             hypercall::answer(processor.vcpu.page(), CREATED, Some(id));
         }
         self.quota_left = self.quota_left.saturating_sub(1);
         self.pause = Some(Pause { id, since });
+        self.copying = Some(id);
         Ok(id)
     }
 
-    /// The machine's typed state; the vCPUs' pages hold all groups afterwards.
-    fn gather(&mut self) -> Result<state::Machine, StoreError> {
-        let host = self.outside.now();
+    /// No checkpoint while the VM goes to another hypervisor. The checkpoint service learns of a VM that has come from one.
+    fn at_rest(&mut self) -> Result<(), StoreError> {
+        if self.is_moving() {
+            return Err(StoreError::Unavailable(MOVING.into()));
+        }
+        if core::mem::take(&mut self.handover.unknown) {
+            self.outside.attach();
+        }
+        Ok(())
+    }
+
+    /// The machine's typed state at this host TSC; the vCPUs' pages hold all groups afterwards.
+    pub(crate) fn gather(&mut self, host: u64) -> Result<state::Machine, StoreError> {
+        let mut machine = self.gather_devices(host);
+        for (index, processor) in (0..).zip(&mut self.processors) {
+            machine.vcpus.push(gather_vcpu(processor, index, host)?);
+        }
+        Ok(machine)
+    }
+
+    /// The same without vCPUs.
+    pub(crate) fn gather_devices(&mut self, host: u64) -> state::Machine {
         let now = self.guest_time(host);
         let mut machine = state::Machine {
             name: self.config.name.clone(),
@@ -101,14 +124,11 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             },
             ..state::Machine::default()
         };
-        for (index, processor) in (0..).zip(&mut self.processors) {
-            machine.vcpus.push(gather_vcpu(processor, index, host)?);
-        }
         saved::save(&mut self.board, &mut machine, now);
         for (apic, processor) in machine.apics.iter_mut().zip(&self.processors) {
             apic.nmi_pending = processor.nmi;
         }
-        Ok(machine)
+        machine
     }
 
     /// Goes back to a checkpoint; the VM then does what it did at that moment.
@@ -131,6 +151,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
 
     /// Checks the state, has the core take the vCPUs' part of it, and only then lets memory change.
     fn try_restore(&mut self, id: u64) -> Result<(), StoreError> {
+        self.at_rest()?;
         let bytes = self.outside.state(id)?;
         let unfit = |why: &dyn core::fmt::Display| StoreError::Unavailable(format!("its state: {why}"));
         let machine = state::Machine::load(&bytes).map_err(|error| unfit(&error))?;
@@ -225,16 +246,21 @@ fn resume_vcpu<V: Vcpu>(
     saved: &state::Vcpu,
     host: u64,
 ) -> Result<(), abi::error::Error> {
+    processor.vcpu.page().tsc_offset = saved.tsc.wrapping_sub(host);
+    processor.vcpu.import(group::MSRS)?;
+    ready(processor, saved);
+    Ok(())
+}
+
+/// Makes a vCPU ready to go on from a state that the core has taken as a whole.
+pub(crate) fn ready<V: Vcpu>(processor: &mut Processor<V>, saved: &state::Vcpu) {
     let page = processor.vcpu.page();
     page.interruptible = u64::from(page.rflags & flag::INTERRUPT != 0 && page.interrupt_shadow == 0);
     page.want_window = 0;
-    page.tsc_offset = saved.tsc.wrapping_sub(host);
     page.dirty = 0;
-    processor.vcpu.import(group::MSRS)?;
     processor.activity = match saved.activity {
         state::Activity::HALTED => Activity::Halted,
         state::Activity::WAITING_FOR_STARTUP => Activity::WaitingForStartup,
         _ => Activity::Running,
     };
-    Ok(())
 }

@@ -16,6 +16,8 @@ const LINE: usize = 240;
 /// The output of one VM.
 pub struct Console {
     ring: Vec<u8>,
+    /// Bytes written before the first one that was written here.
+    start: u64,
     end: u64,
     line: String,
     escape: Escape,
@@ -31,11 +33,25 @@ enum Escape {
 
 impl Default for Console {
     fn default() -> Self {
-        Self { ring: alloc::vec![0; RING], end: 0, line: String::new(), escape: Escape::None }
+        Self { ring: alloc::vec![0; RING], start: 0, end: 0, line: String::new(), escape: Escape::None }
     }
 }
 
 impl Console {
+    /// Goes on where a console elsewhere has ended, after so many bytes and in the middle of this line.
+    pub fn go_on(&mut self, bytes: u64, line: &str) {
+        (self.start, self.end) = (bytes, bytes);
+        self.line.clear();
+        let printable = line.chars().filter(|character| matches!(character, ' '..='~'));
+        self.line.extend(printable.take(LINE - 1));
+    }
+
+    /// What it has written of a line that has not ended.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+
     /// Bytes written so far.
     #[must_use]
     pub fn end(&self) -> u64 {
@@ -48,7 +64,7 @@ impl Console {
         if let Some(place) = self.ring.get_mut((self.end % RING as u64) as usize) {
             *place = byte;
         }
-        self.end += 1;
+        self.end = self.end.saturating_add(1);
         self.escape = match (self.escape, byte) {
             (Escape::None, 0x1b) => Escape::Begun,
             (Escape::Begun, b'[') => Escape::Sequence,
@@ -72,7 +88,7 @@ impl Console {
     /// A part of the output from `cursor` on, at most `most` bytes, and where it begins.
     #[must_use]
     pub fn read(&self, cursor: u64, most: usize) -> (u64, Vec<u8>) {
-        let oldest = self.end.saturating_sub(RING as u64);
+        let oldest = self.end.saturating_sub(RING as u64).max(self.start);
         let start = cursor.clamp(oldest, self.end);
         let count = (self.end - start).min(most as u64);
         let byte = |at: u64| self.ring.get((at % RING as u64) as usize).copied().unwrap_or(0);
@@ -113,6 +129,16 @@ mod tests {
         assert_eq!(console.read(2, 100), (2, b"llo".to_vec()));
         assert_eq!(console.read(5, 100), (5, Vec::new()));
         assert_eq!(console.read(99, 100), (5, Vec::new()));
+    }
+
+    #[test]
+    fn a_console_goes_on_where_another_one_ended() {
+        let mut console = Console::default();
+        let _ = write(&mut console, "gone");
+        console.go_on(1000, "log\x1bin: ");
+        assert_eq!(write(&mut console, "root\n"), ["login: root"]);
+        assert_eq!(console.read(0, 3), (1000, b"roo".to_vec()));
+        assert_eq!((console.read(1003, 10), console.end()), ((1003, b"t\n".to_vec()), 1005));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use api::environment::VmConfig;
 use core::fmt;
 use rt::cap::{Cap, GuestSpace};
 use rt::vm::VirtualCpu;
-use rt::window::{Owned, Shared};
+use rt::window::{Handover, Owned, Shared};
 use rt::{Environment, time};
 use vmm::machine::{Outside, StoreError};
 use vmm::memory::{GuestMemory, MemoryError, contains};
@@ -106,12 +106,13 @@ impl Vcpu for Cpu {
 /// The world outside of the machine.
 pub struct World {
     store: Store,
+    handover: Option<Handover>,
 }
 
 impl World {
     /// As the environment describes it.
     pub fn new() -> Self {
-        Self { store: Store::connect() }
+        Self { store: Store::connect(), handover: rt::window::take_handover() }
     }
 }
 
@@ -146,5 +147,17 @@ impl Outside for World {
 
     fn quota(&mut self) -> Result<u32, StoreError> {
         self.store.quota()
+    }
+
+    fn is_copying(&mut self, id: u64) -> bool {
+        self.store.is_copying(id)
+    }
+
+    fn read_handover(&mut self, offset: u64, into: &mut [u8]) -> bool {
+        self.handover.as_ref().is_some_and(|window| window.read(offset, into))
+    }
+
+    fn write_handover(&mut self, offset: u64, bytes: &[u8]) -> bool {
+        self.handover.as_mut().is_some_and(|window| window.write(offset, bytes))
     }
 }

@@ -36,8 +36,13 @@ pub fn save(board: &mut Board, machine: &mut state::Machine, now: u64) {
         ..state::Rtc::default()
     };
     let base = board.clock.base();
-    let ((wall_clock, _), pages) = board.clock.pages();
+    let ((wall_clock, wall_version), pages) = board.clock.pages();
     let (system_time, version) = pages.first().copied().unwrap_or_default();
+    let page = |&(system_time, version): &(u64, u32)| state::ClockPage {
+        system_time,
+        version,
+        ..state::ClockPage::default()
+    };
     machine.clock = state::PvClock {
         system_time,
         wall_clock,
@@ -45,6 +50,8 @@ pub fn save(board: &mut Board, machine: &mut state::Machine, now: u64) {
         tsc: base.tsc,
         epoch_seconds: board.clock.wall_base() / NANOSECONDS,
         version,
+        pages: pages.iter().skip(1).map(page).collect(),
+        wall_version,
         ..state::PvClock::default()
     };
     machine.power = state::PowerControl {
@@ -70,7 +77,9 @@ pub fn load(board: &mut Board, machine: &state::Machine) {
     let clock = &machine.clock;
     let base = Base { tsc: clock.tsc, nanoseconds: clock.nanoseconds };
     board.clock.set_base(base, clock.epoch_seconds.saturating_mul(NANOSECONDS));
-    board.clock.set_pages((clock.wall_clock, clock.version), &[(clock.system_time, clock.version)]);
+    let first = (clock.system_time, clock.version);
+    let others = clock.pages.iter().map(|page| (page.system_time, page.version));
+    board.clock.set_pages((clock.wall_clock, clock.wall_version), core::iter::once(first).chain(others));
     board.rtc.index = machine.rtc.index & 0x7f;
     for (place, &byte) in board.rtc.memory.iter_mut().zip(&machine.rtc.memory.0) {
         *place = byte;
@@ -179,9 +188,10 @@ fn load_uart(from: &state::Uart16550) -> Uart {
 mod tests {
     use super::{load, save};
     use crate::device::board::{Board, Settings};
+    use crate::platform::pvclock::{SYSTEM_TIME, WALL_CLOCK};
 
     const SETTINGS: Settings =
-        Settings { processors: 1, tsc_khz: 1_000_000, wall_base: 1_700_000_000_000_000_000, memory: 1 << 20 };
+        Settings { processors: 2, tsc_khz: 1_000_000, wall_base: 1_700_000_000_000_000_000, memory: 1 << 20 };
 
     fn saved(board: &mut Board, now: u64) -> state::Machine {
         let mut machine = state::Machine::default();
@@ -201,10 +211,15 @@ mod tests {
         board.write_memory(0, 0xfee0_0380, 4, 1000, 5);
         board.write_memory(0, 0xfec0_0000, 4, 0x18, 5);
         board.write_memory(0, 0xfec0_0010, 4, 0x24, 5);
+        board.write_memory(1, 0xfee0_00f0, 4, 0x1ff, 5);
+        board.clock.write_msr(0, SYSTEM_TIME, 0x1001, 5);
+        board.clock.write_msr(1, SYSTEM_TIME, 0x1041, 5);
+        board.clock.write_msr(1, WALL_CLOCK, 0x2000, 5);
         let first = saved(&mut board, 1000);
         let mut second = Board::new(SETTINGS);
         load(&mut second, &first);
         assert_eq!(saved(&mut second, 1000), first);
         assert_eq!(second.next_deadline(0), board.next_deadline(0));
+        assert_eq!(second.clock, board.clock);
     }
 }

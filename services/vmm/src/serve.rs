@@ -32,7 +32,11 @@ pub fn main(environment: &'static Environment) {
         serve_without_machine(&mut server, vm, &environment.no_virtualization);
     }
     let Some(mut machine) = build(environment, vm) else { panic!("something of the VM is missing") };
-    machine.start();
+    if vm.arrives {
+        machine.await_arrival();
+    } else {
+        machine.start();
+    }
     run(&mut machine, &mut server)
 }
 
@@ -51,8 +55,9 @@ fn build(environment: &'static Environment, vm: &'static VmConfig) -> Option<Own
         token: vm.token,
         quota: vm.quota,
     };
-    // Memory comes cleared from the core; after a restart of this service it holds what the last guest left.
-    let is_clean = environment.restarts == 0;
+    // Memory comes cleared from the core; after a restart of this service it holds what the last guest left, and
+    // where the VM comes from elsewhere, what is the VM's.
+    let is_clean = environment.restarts == 0 && !vm.arrives;
     Some(Machine::new(config, host::cpuid, (memory, is_clean), cpus?, World::new()))
 }
 

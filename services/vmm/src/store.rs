@@ -7,7 +7,7 @@
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use api::checkpoint::{Checkpoint, MAX_PART, MAX_STATE, Refusal, Reply, Request};
+use api::checkpoint::{Checkpoint, MAX_PART, MAX_STATE, Refusal, Reply, Request, Stage};
 use rt::ipc::{CallError, Client};
 use rt::time;
 use vmm::machine::StoreError;
@@ -105,6 +105,18 @@ impl Store {
         match self.call(&Request::Quota, PATIENCE_MS)? {
             Reply::Quota { left, .. } => Ok(left),
             other => Err(unexpected(&other)),
+        }
+    }
+
+    /// See [`vmm::machine::Outside::is_copying`].
+    pub fn is_copying(&self, id: u64) -> bool {
+        match self.call(&Request::List { from: id }, PATIENCE_MS) {
+            Ok(Reply::List(list)) => list.iter().any(|info| {
+                info.id == id
+                    && matches!(info.stage, Stage::Begun | Stage::Copying { .. } | Stage::Verifying { .. })
+            }),
+            // A service that is gone copies nothing.
+            Ok(_) | Err(_) => false,
         }
     }
 

@@ -13,15 +13,19 @@ use crate::packages::{self, Kind, Package};
 use crate::paths;
 use crate::process;
 use crate::setup;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use api::manifest::source;
 use api::succession::MAX_IMAGE;
 use bundle::{Bundle, Header, Span};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 /// The version that it has by default: one minor version on.
 pub const DEFAULT_VERSION: &str = "0.2.0";
+
+/// One build at a time: each has a version, and the folder is the same.
+static COMPILING: Mutex<()> = Mutex::new(());
 
 /// An image that was made.
 pub struct Successor {
@@ -52,6 +56,7 @@ pub fn make(version: &str, system: &str) -> Result<Successor> {
     };
     let wanted: Vec<&Package> = packages.iter().filter(is_wanted).collect();
     let folder = paths::in_target("next");
+    let compiled = COMPILING.lock().map_err(|_| anyhow!("another build of a successor failed"))?;
     compile(&wanted, &edition, &folder)?;
     let mut services = Archive::default();
     let mut parts = Vec::new();
@@ -66,10 +71,11 @@ pub fn make(version: &str, system: &str) -> Result<Successor> {
         ("manifest", system.manifest.encode()),
         ("services", services.finish()),
     ];
+    drop(compiled);
     parts.splice(0..0, entries.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.len())));
     let header = header(&edition);
     let borrowed = entries.each_ref().map(|(name, bytes)| (*name, bytes.as_slice()));
-    write(header, &borrowed, parts)
+    write(header, &system.name, &borrowed, parts)
 }
 
 /// What this version says of itself.
@@ -79,7 +85,7 @@ fn header(edition: &Edition) -> Header {
     Header::new(edition.version(), abi::VERSION, state, protocol)
 }
 
-fn write(header: Header, entries: &[(&str, &[u8])], parts: Vec<(String, usize)>) -> Result<Successor> {
+fn write(header: Header, system: &str, entries: &[(&str, &[u8])], parts: Vec<(String, usize)>) -> Result<Successor> {
     let key = keys::image()?;
     let image = bundle::build::build(&header, entries, &key)?;
     if image.len() as u64 > MAX_IMAGE {
@@ -87,7 +93,8 @@ fn write(header: Header, entries: &[(&str, &[u8])], parts: Vec<(String, usize)>)
     }
     // What is handed out can be opened.
     let digest = keys::hex(Bundle::open(&image, &key.public())?.digest());
-    let path = paths::in_target("image").join(format!("successor-{}.usimage", header.version));
+    let system = if system.is_empty() { String::new() } else { format!("-{system}") };
+    let path = paths::in_target("image").join(format!("successor-{}{system}.usimage", header.version));
     std::fs::create_dir_all(path.parent().context("an image has a folder")?)?;
     std::fs::write(&path, &image).with_context(|| format!("cannot write {}", paths::shown(&path)))?;
     Ok(Successor { path, header, bytes: image.len(), digest, parts })

@@ -46,6 +46,13 @@ impl Session {
         Self { key, reader: Reader::default(), state: State::Idle, nonces: 0 }
     }
 
+    /// What a service says when it has just come to the line: whoever believes in a session with its predecessor hears that
+    /// it is over.
+    #[must_use]
+    pub fn announcement() -> Vec<u8> {
+        Packet::Goodbye(Goodbye::Garbled).frame()
+    }
+
     /// Whether an operator is there.
     #[must_use]
     pub fn is_open(&self) -> bool {

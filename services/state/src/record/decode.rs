@@ -134,6 +134,7 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
+    #[inline]
     fn take(&mut self, length: u64) -> Result<&'a [u8], DecodeError> {
         let length = usize::try_from(length).map_err(|_| Cause::Truncated)?;
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(Cause::Truncated)?;

@@ -257,6 +257,19 @@ impl Value for String {
     }
 }
 
+/// The items of a list of which there should be so many.
+fn decode_items<T: Value>(payload: &[u8], count: usize) -> Result<Vec<T>, DecodeError> {
+    let mut reader = Reader::new(payload);
+    let mut items = Vec::with_capacity(count);
+    while let Some(item) = reader.next_item()? {
+        if items.len() == MAX_ITEMS {
+            return Err(Cause::WrongCount.into());
+        }
+        items.push(T::decode(item)?);
+    }
+    Ok(items)
+}
+
 impl<T: Value> Value for Vec<T> {
     const WIRE: Wire = Wire::List;
 
@@ -265,15 +278,7 @@ impl<T: Value> Value for Vec<T> {
     }
 
     fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(payload);
-        let mut items = Vec::new();
-        while let Some(item) = reader.next_item()? {
-            if items.len() == MAX_ITEMS {
-                return Err(Cause::WrongCount.into());
-            }
-            items.push(T::decode(item)?);
-        }
-        Ok(items)
+        decode_items(payload, 0)
     }
 
     fn list(&self, path: &mut String, sink: Sink<'_>) {
@@ -299,7 +304,7 @@ impl<T: Value, const N: usize> Value for [T; N] {
     }
 
     fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
-        let items = Vec::<T>::decode(payload)?;
+        let items = decode_items::<T>(payload, N)?;
         items.try_into().map_err(|_| Cause::WrongCount.into())
     }
 

@@ -15,7 +15,16 @@ pub(crate) fn encode(mut number: u64, out: &mut Vec<u8>) {
 }
 
 /// Read a number; also how many bytes it took.
+#[inline]
 pub(crate) fn decode(bytes: &[u8]) -> Result<(u64, usize), Cause> {
+    match bytes.first() {
+        // Most are: keys, lengths, registers that are zero.
+        Some(&short @ 0..0x80) => Ok((u64::from(short), 1)),
+        _ => decode_long(bytes),
+    }
+}
+
+fn decode_long(bytes: &[u8]) -> Result<(u64, usize), Cause> {
     let mut number = 0;
     for (index, byte) in bytes.iter().take(10).enumerate() {
         if index == 9 && *byte > 1 {

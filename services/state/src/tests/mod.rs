@@ -11,7 +11,7 @@ use std::vec;
 use std::vec::Vec;
 
 use crate::record::Bytes;
-use crate::{IoApic, LocalApic, Machine, Segment, Token, Uart16550, Vcpu};
+use crate::{ClockPage, IoApic, LocalApic, Machine, Segment, Token, Uart16550, Vcpu};
 
 /// Bytes from nowhere, the same for the same seed.
 struct Numbers(u64);
@@ -115,6 +115,19 @@ fn machine() -> Machine {
     machine.rtc.memory = Bytes(vec![0; 128]);
     machine.rtc.seconds = 1_795_345_200;
     machine.clock.system_time = 0x3ffd_0001;
+    machine
+}
+
+/// The same with two vCPUs, and with every field that a handover has brought.
+fn handed_over() -> Machine {
+    let mut machine = machine();
+    machine.vcpus.push(Vcpu { index: 1, ..vcpu() });
+    machine.apics.push(LocalApic { id: 1, ..machine.apics[0].clone() });
+    machine.clock.pages = vec![ClockPage { system_time: 0x3ffd_0041, version: 4, ..ClockPage::default() }];
+    machine.clock.wall_version = 2;
+    machine.console_bytes = 12_345;
+    machine.console_line = "a line that is not".to_string();
+    machine.uptime_ms = 98_765;
     machine
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Each rule finds what breaks it, and names the field.
 
-use super::machine;
-use crate::{Check, LoadError, Machine, Value};
+use std::string::ToString;
+
+use super::{handed_over, machine};
+use crate::{Check, Ended, LoadError, Machine, Value};
 
 #[test]
 fn a_running_linux_breaks_no_rule() {
@@ -44,13 +46,18 @@ fn each_rule_names_the_field_that_breaks_it() {
         ("uarts.0.interrupt_enable", "0x10"),
         ("rtc.memory", "00"),
         ("clock.version", "1"),
+        ("clock.wall_version", "3"),
+        ("clock.pages.0.system_time", "0x3ffd0002"),
+        ("clock.pages.0.version", "5"),
+        ("ended", "3"),
+        ("reason", "without a failure"),
         ("power.status", "1"),
         ("token.secret", "00"),
         ("token.used", "9"),
         ("memory_bytes", "4097"),
     ];
     for (path, text) in broken {
-        let mut machine = machine();
+        let mut machine = handed_over();
         let set = if path == "apics.0.requested" { "apics.0.requested.0" } else { path };
         machine.set(set, text).unwrap();
         let violation = machine.check().expect_err(path);
@@ -58,6 +65,20 @@ fn each_rule_names_the_field_that_breaks_it() {
         assert_eq!(Machine::load(&machine.save()), Err(LoadError::Invalid(violation)));
         assert_eq!(Machine::load_unchecked(&machine.save()), Ok(machine));
     }
+}
+
+#[test]
+fn a_machine_that_has_ended_has_no_vcpus() {
+    let mut machine = handed_over();
+    machine.ended = Ended::STOPPED;
+    assert_eq!(machine.check().unwrap_err().path, "vcpus");
+    machine.vcpus.clear();
+    machine.apics.clear();
+    assert_eq!(machine.check(), Ok(()));
+    machine.reason = "triple fault".to_string();
+    assert_eq!(machine.check().unwrap_err().path, "reason");
+    machine.ended = Ended::FAILED;
+    assert_eq!(machine.check(), Ok(()));
 }
 
 #[test]

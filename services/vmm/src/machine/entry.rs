@@ -21,6 +21,10 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         if self.processors.len() > 1 {
             deadline = deadline.min(host.saturating_add(TURN_MS * self.config.tsc_khz));
         }
+        if let Some(since) = self.processors[cpu].since.take() {
+            let now = self.outside.now();
+            self.handover.record(cpu, now.wrapping_sub(since));
+        }
         let vcpu = &mut self.processors[cpu].vcpu;
         vcpu.page().deadline = deadline;
         if let Some(pause) = self.pause {

@@ -3,7 +3,7 @@
 //!
 //! Owns the machine's parts and its state: running, paused, stopped, failed. [`Machine::step`] lets a vCPU run until its next
 //! exit and answers it; between two steps the program serves requests ([`Machine::request`]). Starting is in `start`, what
-//! goes before an entry in `entry`, requests in `request`, checkpoints in [`crate::checkpoint`]. System calls are behind
+//! goes before an entry in `entry`, requests in `request`, checkpoints in [`crate::checkpoint`], the way to another hypervisor in [`crate::handover`]. System calls are behind
 //! [`Outside`], memory and vCPUs behind their traits, so that a machine runs in a test as well.
 
 mod effect;
@@ -16,6 +16,7 @@ pub(crate) use start::settings;
 use crate::console::Console;
 use crate::device::board::Board;
 use crate::exit::{self, Crash, Outcome, Site};
+use crate::handover::Handover;
 use crate::memory::GuestMemory;
 use crate::platform::cpuid::Leaf;
 use crate::vcpu::{Vcpu, flag};
@@ -64,6 +65,15 @@ pub trait Outside {
     /// # Errors
     /// [`StoreError`].
     fn quota(&mut self) -> Result<u32, StoreError>;
+
+    /// Whether guest memory is still being copied for this checkpoint.
+    fn is_copying(&mut self, id: u64) -> bool;
+
+    /// Copies out of the handover window; false where there is none, or the bytes do not all lie in it.
+    fn read_handover(&mut self, offset: u64, into: &mut [u8]) -> bool;
+
+    /// Copies into the handover window; false as above.
+    fn write_handover(&mut self, offset: u64, bytes: &[u8]) -> bool;
 }
 
 /// Why the checkpoint service did not do what it was asked.
@@ -145,6 +155,10 @@ pub struct Processor<V> {
     pub activity: Activity,
     /// Whether an NMI waits.
     pub nmi: bool,
+    /// Whether it is stopped here for, or not yet here from, another hypervisor.
+    pub(crate) away: bool,
+    /// Of one that has been taken over and has not run since: host TSC of its last exit before.
+    pub(crate) since: Option<u64>,
 }
 
 /// What the program does next.
@@ -180,8 +194,11 @@ pub struct Machine<M, V, O> {
     pub(crate) quota_left: u32,
     pub(crate) pause: Option<Pause>,
     pub(crate) last_pause: u64,
+    /// The last checkpoint, as long as guest memory may still be copied for it.
+    pub(crate) copying: Option<u64>,
+    pub(crate) handover: Handover,
     memory_is_clean: bool,
-    turn: usize,
+    pub(crate) turn: usize,
 }
 
 /// A checkpoint after which the vCPU has not run on yet.
@@ -206,7 +223,11 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         outside: O,
     ) -> Self {
         let board = Board::new(start::settings(&config, memory.size()));
-        let processor = |vcpu| Processor { vcpu, activity: Activity::WaitingForStartup, nmi: false };
+        let handover = Handover::new(vcpus.len());
+        let processor = |vcpu| {
+            let activity = Activity::WaitingForStartup;
+            Processor { vcpu, activity, nmi: false, away: false, since: None }
+        };
         Self {
             quota_left: config.quota,
             config,
@@ -221,6 +242,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             started: 0,
             pause: None,
             last_pause: 0,
+            copying: None,
+            handover,
             memory_is_clean,
             turn: 0,
         }
@@ -240,13 +263,14 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
 
     /// Lets a vCPU run until its next exit, and answers it.
     pub fn step(&mut self) -> Next {
-        if self.state != State::Running {
+        if self.state != State::Running || self.handover.is_away() {
             return Next::Wait(u64::MAX);
         }
         let host = self.outside.now();
         let now = self.guest_time(host);
         self.board.advance(now);
         let Some(cpu) = self.choose() else {
+            self.report_handover();
             return Next::Wait(self.host_deadline(host, now));
         };
         if let Err(error) = self.enter(cpu, host, now) {
@@ -256,6 +280,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         self.exits += 1;
         let outcome = self.answer(cpu);
         self.report_pause();
+        self.report_handover();
         let next = self.conclude(cpu, outcome);
         self.carry_out_effects();
         self.drain_console();
@@ -272,7 +297,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             if processor.activity == Activity::Halted && (wakes || processor.nmi) {
                 processor.activity = Activity::Running;
             }
-            if processor.activity == Activity::Running {
+            if processor.activity == Activity::Running && !processor.away {
                 self.turn = cpu + 1;
                 return Some(cpu);
             }
@@ -353,5 +378,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod model;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //! Requests of the interface `vmm`, served between two steps.
 
 use super::{Machine, Outside, State};
+use crate::handover::{MOVING, Refusal};
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 use alloc::string::ToString;
@@ -17,6 +18,9 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
                 Reply::Console { start, bytes }
             }
             _ if !controls => Reply::Denied,
+            _ if self.has_to_wait(&request) => Reply::Refused(MOVING.into()),
+            Request::HandOver { vcpu } => outcome(self.hand_over(vcpu)),
+            Request::TakeOver { vcpu } => outcome(self.take_over(vcpu)),
             Request::Pause => self.change("running", State::Running, State::Paused),
             Request::Resume => self.change("paused", State::Paused, State::Running),
             Request::Stop => {
@@ -36,9 +40,17 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
                 Ok(()) => Reply::Done,
                 Err(error) => Reply::Refused(error.to_string()),
             },
-            Request::HandOver { .. } | Request::TakeOver { .. } => {
-                Reply::Refused("this VM cannot change its hypervisor yet".into())
-            }
+        }
+    }
+
+    /// Whether a request cannot be served while the VM changes its hypervisor. Its serial port is where its other devices are.
+    fn has_to_wait(&self, request: &Request) -> bool {
+        match request {
+            Request::Status | Request::ConsoleRead { .. } => false,
+            Request::HandOver { .. } | Request::TakeOver { .. } => false,
+            Request::ConsoleWrite(_) => self.handover.is_away(),
+            Request::Pause | Request::Resume | Request::Stop | Request::Start => self.is_moving(),
+            Request::CheckpointCreate | Request::Restore { .. } => self.is_moving(),
         }
     }
 
@@ -61,25 +73,38 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         }
     }
 
+    /// Milliseconds since it was started.
+    pub(crate) fn uptime_ms(&self, now: u64) -> u64 {
+        let ticks = if self.started == 0 { 0 } else { now.saturating_sub(self.started) };
+        ticks / self.config.tsc_khz.max(1)
+    }
+
     fn status(&mut self) -> Status {
         let now = self.outside.now();
-        let uptime = now.saturating_sub(self.started) / self.config.tsc_khz.max(1);
         let state = match &self.state {
             State::Running => api::vmm::State::Running,
             State::Paused => api::vmm::State::Paused,
             State::Stopped => api::vmm::State::Stopped,
             State::Failed(why) => api::vmm::State::Failed(why.clone()),
         };
+        let state = if self.handover.is_away() { api::vmm::State::Away } else { state };
         Status {
             state,
             memory_bytes: self.memory.size(),
             vcpus: self.processors.len() as u32,
             exits: self.exits,
-            uptime_ms: if self.started == 0 { 0 } else { uptime },
+            uptime_ms: self.uptime_ms(now),
             quota_left: self.quota_left,
             console_end: self.console.end(),
             last_pause_ticks: self.last_pause,
-            blackouts: alloc::vec::Vec::new(),
+            blackouts: self.handover.blackouts().to_vec(),
         }
+    }
+}
+
+fn outcome(done: Result<(), Refusal>) -> Reply {
+    match done {
+        Ok(()) => Reply::Done,
+        Err(why) => Reply::Refused(why.to_string()),
     }
 }

@@ -1,188 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A machine around a made-up vCPU: each run is a script's next exit.
+//! The life of a machine around a made-up vCPU.
 
-use super::{Config, Machine, Next, Outside, State, StoreError};
-use crate::memory::{GuestMemory, PlainMemory};
-use crate::platform::cpuid::Leaf;
-use crate::vcpu::{Vcpu, blank_page};
-use abi::error::Error;
-use abi::hypercall::{BAD_TOKEN, CHECKPOINT, CREATED, MAGIC, NO_CHECKPOINT, RESTORE, RESTORED};
-use abi::vcpu::{Exit, VcpuPage, event, gpr, group};
-use api::environment::VmKind;
+use super::model::{CODE, HALF, Step, exit, hypercall, machine, output};
+use super::{Next, State};
+use crate::machine::Outside;
+use crate::memory::GuestMemory;
+use crate::vcpu::Vcpu;
+use abi::hypercall::{BAD_TOKEN, CHECKPOINT, CREATED, NO_CHECKPOINT, RESTORE, RESTORED};
+use abi::vcpu::{Exit, event, gpr};
 use api::vmm::{Reply, Request};
-use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
-
-type Step = Box<dyn Fn(&mut VcpuPage)>;
-type Script = VecDeque<Step>;
-
-/// A vCPU whose core is a second page.
-struct Fake {
-    page: Box<VcpuPage>,
-    core: Box<VcpuPage>,
-    script: Script,
-    injected: Vec<u64>,
-}
-
-impl Vcpu for Fake {
-    fn page(&mut self) -> &mut VcpuPage {
-        &mut self.page
-    }
-
-    fn run(&mut self) -> Result<(), Error> {
-        let dirty = std::mem::take(&mut self.page.dirty);
-        self.import(dirty)?;
-        self.injected.push(std::mem::take(&mut self.page.inject));
-        let step = self.script.pop_front().ok_or(Error::NotConfigured)?;
-        step(&mut self.page);
-        self.page.interruptible = u64::from(self.page.rflags & 0x200 != 0);
-        Ok(())
-    }
-
-    fn export(&mut self, groups: u64) -> Result<(), Error> {
-        if groups & group::SYSTEM != 0 {
-            self.page.cr2 = self.core.cr2;
-            self.page.segments = self.core.segments;
-            self.page.dr = self.core.dr;
-        }
-        if groups & group::MSRS != 0 {
-            self.page.pat = self.core.pat;
-            self.page.tsc_offset = self.core.tsc_offset;
-        }
-        Ok(())
-    }
-
-    fn import(&mut self, groups: u64) -> Result<(), Error> {
-        if groups & group::SYSTEM != 0 {
-            self.core.cr2 = self.page.cr2;
-            self.core.segments = self.page.segments;
-            self.core.dr = self.page.dr;
-        }
-        if groups & group::MSRS != 0 {
-            self.core.pat = self.page.pat;
-            self.core.tsc_offset = self.page.tsc_offset;
-        }
-        Ok(())
-    }
-}
-
-/// A store of typed states; guest memory stays as it is.
-#[derive(Default)]
-struct World {
-    time: u64,
-    begun: u64,
-    states: BTreeMap<u64, Vec<u8>>,
-    lines: Vec<String>,
-}
-
-impl Outside for World {
-    fn now(&mut self) -> u64 {
-        self.time += 1000;
-        self.time
-    }
-
-    fn log(&mut self, line: fmt::Arguments<'_>) {
-        self.lines.push(line.to_string());
-    }
-
-    fn begin(&mut self) -> Result<u64, StoreError> {
-        self.begun += 1;
-        if self.begun > 2 { Err(StoreError::QuotaExhausted) } else { Ok(self.begun) }
-    }
-
-    fn commit(&mut self, id: u64, state: &[u8]) -> Result<(), StoreError> {
-        self.states.insert(id, state.to_vec());
-        Ok(())
-    }
-
-    fn state(&mut self, id: u64) -> Result<Vec<u8>, StoreError> {
-        self.states.get(&id).cloned().ok_or(StoreError::NoCheckpoint)
-    }
-
-    fn restore(&mut self, _: u64) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn attach(&mut self) {}
-
-    fn quota(&mut self) -> Result<u32, StoreError> {
-        Ok(7)
-    }
-}
-
-const TOKEN: [u8; 16] = [3; 16];
-const HALF: u64 = 0x0303_0303_0303_0303;
-/// Where the guest's only code is.
-const CODE: u64 = 0x40_0000;
-
-/// A static ELF with these instructions at 4 MiB.
-fn image(code: &[u8]) -> &'static [u8] {
-    let mut bytes = vec![0; 64 + 56];
-    bytes[0..6].copy_from_slice(b"\x7fELF\x02\x01");
-    bytes[16..20].copy_from_slice(&[2, 0, 62, 0]);
-    bytes[24..32].copy_from_slice(&CODE.to_le_bytes());
-    bytes[32..40].copy_from_slice(&64_u64.to_le_bytes());
-    bytes[54..58].copy_from_slice(&[56, 0, 1, 0]);
-    bytes[64] = 1;
-    for (at, value) in [(8, 120), (24, CODE), (32, code.len() as u64), (40, 4096)] {
-        bytes[64 + at..64 + at + 8].copy_from_slice(&value.to_le_bytes());
-    }
-    bytes.extend_from_slice(code);
-    bytes.leak()
-}
-
-type TestMachine = Machine<PlainMemory, Fake, World>;
-
-/// A started machine that executes `code`, exit by exit.
-fn machine(code: &[u8], script: Vec<Step>) -> TestMachine {
-    let config = Config {
-        name: "test".into(),
-        kind: VmKind::Unikernel,
-        vcpus: 1,
-        tsc_khz: 1_000_000,
-        command_line: String::new(),
-        kernel: image(code),
-        initrd: &[],
-        token: TOKEN,
-        quota: 8,
-    };
-    let fake = Fake {
-        page: Box::new(blank_page()),
-        core: Box::new(blank_page()),
-        script: script.into(),
-        injected: Vec::new(),
-    };
-    let memory = PlainMemory::new(8 << 20);
-    let mut machine =
-        Machine::new(config, |_, _| Leaf::default(), (memory, true), vec![fake], World::default());
-    machine.start();
-    assert_eq!(machine.state, State::Running, "{:?}", machine.outside.lines);
-    machine
-}
-
-fn exit(page: &mut VcpuPage, exit: Exit, info: [u64; 4]) {
-    page.exit = exit as u64;
-    page.info = info;
-}
-
-fn output(byte: u8) -> Step {
-    Box::new(move |page| {
-        page.gpr[gpr::RAX] = byte.into();
-        let next = page.rip + 1;
-        exit(page, Exit::Io, [0x3f8, 1, next, 0]);
-    })
-}
-
-fn hypercall(function: u64, half: u64, argument: u64) -> Step {
-    Box::new(move |page| {
-        page.rip = CODE;
-        page.gpr[gpr::RAX] = MAGIC | function;
-        page.gpr[gpr::RBX] = half;
-        page.gpr[gpr::RCX] = half;
-        page.gpr[gpr::RDX] = argument;
-        exit(page, Exit::Hypercall, [0; 4]);
-    })
-}
 
 const VMMCALL: &[u8] = &[0x0f, 0x01, 0xd9];
 
@@ -304,11 +130,11 @@ fn a_halt_waits_for_the_timer_and_one_without_interrupts_ends_the_vm() {
     let mut machine = machine(&[0xf4], vec![halt(0x202), halt(2)]);
     machine.board.write_memory(0, 0xfee0_00f0, 4, 0x1ff, 0);
     machine.board.write_memory(0, 0xfee0_0320, 4, 0x30, 0);
-    let now = machine.guest_time(machine.outside.time);
+    let now = machine.guest_time(machine.outside.time.get());
     machine.board.write_memory(0, 0xfee0_0380, 4, 100_000, now);
     assert_eq!(machine.step(), Next::Step);
     let Next::Wait(deadline) = machine.step() else { panic!("it does not wait") };
-    machine.outside.time = deadline;
+    machine.outside.time.set(deadline);
     assert_eq!(machine.step(), Next::Step);
     assert_eq!(machine.processors[0].vcpu.injected, [0, 0x30 | event::VALID]);
     assert_eq!(machine.state, State::Stopped);

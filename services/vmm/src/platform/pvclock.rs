@@ -169,9 +169,9 @@ impl PvClock {
     }
 
     /// The inverse of [`PvClock::pages`]; what is too much for this machine is dropped.
-    pub fn set_pages(&mut self, wall: (u64, u32), pages: &[(u64, u32)]) {
+    pub fn set_pages(&mut self, wall: (u64, u32), pages: impl Iterator<Item = (u64, u32)>) {
         (self.wall_address, self.wall_version) = (wall.0, wall.1 & !1);
-        for (page, &(address, version)) in self.pages.iter_mut().zip(pages) {
+        for (page, (address, version)) in self.pages.iter_mut().zip(pages) {
             *page = (address, version & !1);
         }
     }

@@ -7,6 +7,7 @@ mod hostile;
 mod line;
 mod nmi;
 mod restart;
+mod succession;
 
 use super::table::Script;
 use crate::demo;
@@ -34,6 +35,7 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("hostile-guests-end-badly", hostile::ends_badly),
     ("hostile-guests-take-all", hostile::hogs),
     ("nmi-in-guest", nmi::in_guest),
+    ("succession-without-vms", succession::without_vms),
 ];
 
 /// A booted system for a scenario; its socket lies beside the log.

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The way of a VM from one hypervisor to another.
+//!
+//! Owns the stop of single vCPUs, the packing of the machine's typed state into the handover window with the last of them, and the
+//! way back or on: a vCPU that was stopped here goes on as it stands, one that arrives gets its state from the window. Guest memory
+//! is not touched. A window's header is there as long as nobody has run the VM from its state: whoever does so clears it, so that
+//! no state is used twice. The window is written by another hypervisor, hence checked as a whole before anything is changed.
+//!
+//! Nothing is logged between the stop and the entry; [`Machine::report_handover`] says it afterwards. Who may run a VM at all is
+//! decided in the ledger of the succession, not here.
+
+use crate::checkpoint::ready;
+use crate::device::board::Board;
+use crate::machine::{Activity, Machine, Outside, State, settings};
+use crate::memory::GuestMemory;
+use crate::saved;
+use crate::vcpu::Vcpu;
+use abi::vcpu::{Exit, group};
+use alloc::string::String;
+use alloc::vec::Vec;
+use api::handover::{HEADER_BYTES, Header, MAX_VCPUS, STATE_AT, STATE_MAX};
+use core::fmt;
+use state::{Ended, LoadError};
+
+/// Why other requests are refused meanwhile.
+pub(crate) const MOVING: &str = "the VM changes its hypervisor, or has changed it";
+/// Most bytes that a console may have written elsewhere: more than any will.
+const CONSOLE_MOST: u64 = 1 << 62;
+
+/// Where the machine is: its devices, and the state of its vCPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Here, though some of its vCPUs may be stopped.
+    Here,
+    /// Here too, but its state lies under this header in the window for another hypervisor.
+    Packed(Header),
+    /// Not here yet.
+    Arriving,
+}
+
+/// What the machine keeps of handovers.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    place: Place,
+    /// Whether the checkpoint service does not know yet that the VM has come.
+    pub unknown: bool,
+    /// Host TSC of each vCPU's last exit, of those that were stopped.
+    exits: [u64; MAX_VCPUS],
+    blackouts: Vec<u64>,
+    /// The vCPUs whose blackouts have not been logged, a bit each.
+    unreported: u32,
+    /// The typed state as bytes; its room is there before it is needed.
+    bytes: Vec<u8>,
+}
+
+impl Handover {
+    /// Of a machine with so many vCPUs, which is here.
+    pub fn new(vcpus: usize) -> Self {
+        Self {
+            place: Place::Here,
+            unknown: false,
+            exits: [0; MAX_VCPUS],
+            blackouts: Vec::with_capacity(vcpus),
+            unreported: 0,
+            bytes: Vec::with_capacity(state::Machine::room(vcpus)),
+        }
+    }
+
+    /// Whether no vCPU of the machine runs here, nor its devices.
+    pub fn is_away(&self) -> bool {
+        self.place != Place::Here
+    }
+
+    /// For each vCPU, what its last handover took; empty before the first.
+    pub fn blackouts(&self) -> &[u64] {
+        &self.blackouts
+    }
+
+    /// A vCPU goes on, so many ticks after its last exit.
+    pub fn record(&mut self, cpu: usize, ticks: u64) {
+        if cpu >= self.blackouts.len() {
+            self.blackouts.resize(cpu + 1, 0);
+        }
+        if let Some(place) = self.blackouts.get_mut(cpu) {
+            *place = ticks;
+        }
+        self.unreported |= 1_u32.checked_shl(cpu as u32).unwrap_or(0);
+    }
+}
+
+/// Why a vCPU was not stopped, or does not go on; nothing has changed.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The VM has no vCPU of this number.
+    NoVcpu(u32),
+    /// The VM is not here yet.
+    NotHere,
+    /// Guest memory is being copied for this checkpoint.
+    Copying(u64),
+    /// What the typed state could not be gathered for.
+    Gather(String),
+    /// The typed state is larger than the window.
+    TooLarge(usize),
+    /// There is no handover window.
+    NoWindow,
+    /// The window has no state, or one that was used.
+    NoState,
+    /// The header in the window is not the one that was written here.
+    Elsewhere,
+    /// The state in the window is none.
+    State(LoadError),
+    /// The state in the window does not fit this machine, and why.
+    Unfit(&'static str),
+    /// The core refuses the state of a vCPU.
+    Core(usize, abi::error::Error),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoVcpu(number) => write!(f, "the VM has no vCPU {number}"),
+            Refusal::NotHere => f.write_str("the VM is not here yet"),
+            Refusal::Copying(id) => write!(f, "checkpoint {id} is still being copied; try again"),
+            Refusal::Gather(why) => write!(f, "its state cannot be had: {why}"),
+            Refusal::TooLarge(bytes) => write!(f, "its state of {bytes} bytes does not fit into the window"),
+            Refusal::NoWindow => f.write_str("there is no handover window"),
+            Refusal::NoState => f.write_str("the handover window has no state that was not used yet"),
+            Refusal::Elsewhere => f.write_str("the VM has run elsewhere since it was stopped here"),
+            Refusal::State(error) => write!(f, "the state in the handover window: {error}"),
+            Refusal::Unfit(why) => write!(f, "the state in the handover window: {why}"),
+            Refusal::Core(cpu, error) => write!(f, "the core refuses the state of vCPU {cpu}: {error:?}"),
+        }
+    }
+}
+
+impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
+    /// Instead of a start: the VM will come from another hypervisor. Its memory is here, and is left alone.
+    pub fn await_arrival(&mut self) {
+        self.handover.place = Place::Arriving;
+        self.processors.iter_mut().for_each(|processor| processor.away = true);
+    }
+
+    /// Whether a vCPU is stopped for, or has not come from, another hypervisor.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.processors.iter().any(|processor| processor.away)
+    }
+
+    /// Stops a vCPU so that another hypervisor may run it; with the last one, the machine's state goes into the window. One that
+    /// is stopped already stays so.
+    pub(crate) fn hand_over(&mut self, vcpu: u32) -> Result<(), Refusal> {
+        let cpu = self.number(vcpu)?;
+        if self.handover.place == Place::Arriving {
+            return Err(Refusal::NotHere);
+        }
+        if self.processors[cpu].away {
+            return Ok(());
+        }
+        if let Some(id) = self.copying
+            && self.outside.is_copying(id)
+        {
+            return Err(Refusal::Copying(id));
+        }
+        self.copying = None;
+        let now = self.outside.now();
+        let exit = self.last_exit(cpu, now);
+        if let Some(place) = self.handover.exits.get_mut(cpu) {
+            *place = exit;
+        }
+        if self.processors.iter().filter(|processor| !processor.away).count() == 1 {
+            self.pack(now)?;
+        }
+        let processor = &mut self.processors[cpu];
+        processor.away = true;
+        processor.since = None;
+        Ok(())
+    }
+
+    /// Host TSC at which a vCPU has last executed; now, for one that does not execute by itself.
+    fn last_exit(&mut self, cpu: usize, now: u64) -> u64 {
+        let executes = self.state == State::Running && self.processors[cpu].activity == Activity::Running;
+        let page = self.processors[cpu].vcpu.page();
+        if executes && Exit::from_number(page.exit) != Exit::None { page.exit_tsc.min(now) } else { now }
+    }
+
+    /// Writes the machine's state into the window, as of host TSC `tsc`.
+    fn pack(&mut self, tsc: u64) -> Result<(), Refusal> {
+        let (ended, reason) = match &self.state {
+            State::Running | State::Paused => (Ended::NO, String::new()),
+            State::Stopped => (Ended::STOPPED, String::new()),
+            State::Failed(why) => (Ended::FAILED, why.clone()),
+        };
+        let mut machine = if ended == Ended::NO {
+            self.gather(tsc).map_err(|error| Refusal::Gather(alloc::format!("{error}")))?
+        } else {
+            state::Machine { apics: Vec::new(), ended, reason, ..self.gather_devices(tsc) }
+        };
+        machine.console_bytes = self.console.end();
+        machine.console_line = self.console.line().into();
+        machine.uptime_ms = self.uptime_ms(tsc);
+        machine.save_into(&mut self.handover.bytes);
+        let bytes = self.handover.bytes.len() as u64;
+        if bytes > STATE_MAX {
+            return Err(Refusal::TooLarge(self.handover.bytes.len()));
+        }
+        let header = Header { bytes, tsc, exits: self.handover.exits };
+        let written = self.outside.write_handover(STATE_AT, &self.handover.bytes)
+            && self.outside.write_handover(0, &header.encode());
+        if !written {
+            return Err(Refusal::NoWindow);
+        }
+        self.handover.place = Place::Packed(header);
+        Ok(())
+    }
+
+    /// Lets a vCPU run that was stopped here, or comes from another hypervisor; the first one that comes brings the machine. One
+    /// that runs already goes on.
+    pub(crate) fn take_over(&mut self, vcpu: u32) -> Result<(), Refusal> {
+        let cpu = self.number(vcpu)?;
+        match self.handover.place {
+            Place::Here => {}
+            Place::Packed(header) => self.take_back(&header)?,
+            Place::Arriving => self.arrive()?,
+        }
+        let exit = self.handover.exits.get(cpu).copied().unwrap_or(0);
+        let processor = &mut self.processors[cpu];
+        if !core::mem::replace(&mut processor.away, false) {
+            return Ok(());
+        }
+        self.turn = cpu;
+        if self.state == State::Running && processor.activity == Activity::Running {
+            processor.since = Some(exit);
+        } else {
+            // It would not execute anyway.
+            let now = self.outside.now();
+            self.handover.record(cpu, now.wrapping_sub(exit));
+        }
+        Ok(())
+    }
+
+    fn number(&self, vcpu: u32) -> Result<usize, Refusal> {
+        let cpu = vcpu as usize;
+        if cpu < self.processors.len() { Ok(cpu) } else { Err(Refusal::NoVcpu(vcpu)) }
+    }
+
+    fn header(&mut self) -> Result<Header, Refusal> {
+        let mut bytes = [0; HEADER_BYTES];
+        if !self.outside.read_handover(0, &mut bytes) {
+            return Err(Refusal::NoWindow);
+        }
+        Header::decode(&bytes).ok_or(Refusal::NoState)
+    }
+
+    /// The state that is still here serves, unless somebody has run the VM meanwhile.
+    fn take_back(&mut self, written: &Header) -> Result<(), Refusal> {
+        match self.header() {
+            Ok(header) if header == *written => {}
+            Ok(_) | Err(Refusal::NoState) => return Err(Refusal::Elsewhere),
+            Err(error) => return Err(error),
+        }
+        self.here()
+    }
+
+    /// The machine is here from now on: what is in the window has been used.
+    fn here(&mut self) -> Result<(), Refusal> {
+        if !self.outside.write_handover(0, &[0; 8]) {
+            return Err(Refusal::NoWindow);
+        }
+        self.handover.place = Place::Here;
+        Ok(())
+    }
+
+    /// Takes the state out of the window.
+    fn arrive(&mut self) -> Result<(), Refusal> {
+        let header = self.header()?;
+        let now = self.outside.now();
+        if header.tsc > now || header.exits.iter().any(|&exit| exit > header.tsc) {
+            return Err(Refusal::Unfit("it is of a time to come"));
+        }
+        // Out of the other side's reach before it is looked at.
+        self.handover.bytes.resize(header.bytes as usize, 0);
+        if !self.outside.read_handover(STATE_AT, &mut self.handover.bytes) {
+            return Err(Refusal::NoWindow);
+        }
+        let machine = state::Machine::load(&self.handover.bytes).map_err(Refusal::State)?;
+        self.check_shape(&machine)?;
+        for (cpu, (saved, processor)) in machine.vcpus.iter().zip(&mut self.processors).enumerate() {
+            saved.to_page(processor.vcpu.page(), header.tsc);
+            processor.vcpu.import(group::ALL).map_err(|error| Refusal::Core(cpu, error))?;
+        }
+        self.here()?;
+        self.adopt(machine, &header);
+        Ok(())
+    }
+
+    fn check_shape(&self, machine: &state::Machine) -> Result<(), Refusal> {
+        let fits = |holds: bool, why| if holds { Ok(()) } else { Err(Refusal::Unfit(why)) };
+        fits(machine.name == self.config.name, "it is of another VM")?;
+        fits(machine.memory_bytes == self.memory.size(), "it is of a VM with more or less memory")?;
+        let vcpus = machine.vcpus.len() == self.processors.len() || machine.ended != Ended::NO;
+        fits(vcpus, "it is of a VM with more or fewer vCPUs")?;
+        // The TSC is the same one: two measurements of it do not differ by much.
+        let khz = self.config.tsc_khz;
+        let alike = machine.tsc_khz > khz / 2 && machine.tsc_khz / 2 < khz;
+        fits(alike, "its clock runs at another rate")?;
+        fits(machine.console_bytes < CONSOLE_MOST, "its console has written more than can be")
+    }
+
+    /// The vCPUs' part has been taken by the core: the rest of the machine follows.
+    fn adopt(&mut self, machine: state::Machine, header: &Header) {
+        // What the guest knows of its clocks stays true: same TSC, same rate, same line through it.
+        self.config.tsc_khz = machine.tsc_khz;
+        let mut board = Board::new(settings(&self.config, machine.memory_bytes));
+        saved::load(&mut board, &machine);
+        self.board = board;
+        for (saved, processor) in machine.vcpus.iter().zip(&mut self.processors) {
+            ready(processor, saved);
+        }
+        for (apic, processor) in machine.apics.iter().zip(&mut self.processors) {
+            processor.nmi = apic.nmi_pending;
+        }
+        if let Ok(secret) = <[u8; 16]>::try_from(machine.token.secret.0.as_slice()) {
+            self.config.token = secret;
+        }
+        self.config.quota = machine.token.quota;
+        self.quota_left = machine.token.quota.saturating_sub(machine.token.used);
+        self.console.go_on(machine.console_bytes, &machine.console_line);
+        let uptime = machine.uptime_ms.saturating_mul(machine.tsc_khz);
+        self.started = header.tsc.saturating_sub(uptime).max(1);
+        self.state = match machine.ended {
+            Ended::NO if machine.paused => State::Paused,
+            Ended::NO => State::Running,
+            Ended::FAILED => State::Failed(machine.reason),
+            _ => State::Stopped,
+        };
+        self.handover.exits = header.exits;
+        self.handover.unknown = true;
+    }
+
+    /// Logs what the last handover took, once all vCPUs are here again.
+    pub(crate) fn report_handover(&mut self) {
+        if self.handover.unreported == 0 || self.is_moving() {
+            return;
+        }
+        let reported = core::mem::take(&mut self.handover.unreported);
+        for (cpu, ticks) in self.handover.blackouts.iter().enumerate() {
+            if reported >> cpu & 1 != 0 {
+                self.outside.log(format_args!("vCPU {cpu} taken over, blackout {ticks} ticks"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
