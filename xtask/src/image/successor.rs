@@ -85,7 +85,12 @@ fn header(edition: &Edition) -> Header {
     Header::new(edition.version(), abi::VERSION, state, protocol)
 }
 
-fn write(header: Header, system: &str, entries: &[(&str, &[u8])], parts: Vec<(String, usize)>) -> Result<Successor> {
+fn write(
+    header: Header,
+    system: &str,
+    entries: &[(&str, &[u8])],
+    parts: Vec<(String, usize)>,
+) -> Result<Successor> {
     let key = keys::image()?;
     let image = bundle::build::build(&header, entries, &key)?;
     if image.len() as u64 > MAX_IMAGE {

@@ -19,7 +19,8 @@ pub struct Images {
 impl Images {
     /// Builds them.
     pub fn of(system: &str) -> Result<Images> {
-        let make = |version| -> Result<Vec<u8>> { Ok(std::fs::read(successor::make(version, system)?.path)?) };
+        let make =
+            |version| -> Result<Vec<u8>> { Ok(std::fs::read(successor::make(version, system)?.path)?) };
         Ok(Images { next: make(NEXT)?, first: make(FIRST)? })
     }
 }
@@ -32,7 +33,8 @@ fn there_and_back(live: &mut Live, images: &Images) -> Result<()> {
     succession::succeed(live, &images.first, FIRST, &debug).context("back to the first version")?;
     let after = succession::inventory(live)?;
     for inventory in [&between, &after] {
-        if inventory.memory_bytes != before.memory_bytes || inventory.apic_ids.len() != before.apic_ids.len() {
+        if inventory.memory_bytes != before.memory_bytes || inventory.apic_ids.len() != before.apic_ids.len()
+        {
             bail!("the machine was {before:?}, and is {inventory:?}");
         }
     }
@@ -46,4 +48,6 @@ pub fn without_vms(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     live.wait_line("root: ready")?;
     there_and_back(&mut live, &images)
 }
-fn debug(text: &str) { eprintln!("{:?} {text}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()); }
+fn debug(text: &str) {
+    eprintln!("{:?} {text}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap());
+}
