@@ -6,7 +6,7 @@
 
 use crate::{hold, inbox, notify, state, thread, time};
 use core::sync::atomic::Ordering;
-use x86_machine::{ioapic, lapic, vectors};
+use x86_machine::{ioapic, lapic, park, vectors};
 
 /// An interrupt has arrived, in user mode or in a window that the core opened.
 pub fn enter(vector: u8) {
@@ -39,5 +39,7 @@ fn device(gsi: usize) {
     }
 }
 
-/// A non-maskable interrupt: nothing is known of where it hit, so nothing is touched.
-pub fn nmi() {}
+/// A non-maskable interrupt: nothing is known of where it hit, so nothing is touched. It may be what takes this CPU away.
+pub fn nmi() {
+    park::on_nmi();
+}

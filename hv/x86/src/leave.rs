@@ -5,7 +5,7 @@
 //! core from a boot loader; or standing still, until somebody sends an INIT. What else the CPU was used for has to be over.
 
 use crate::boot::image;
-use crate::{cpu, lapic, msr, window};
+use crate::{cpu, lapic, msr, park, window};
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -89,8 +89,13 @@ unsafe extern "C" {
 }
 
 /// Leaves this CPU. SVM is off afterwards, the local APIC quiet. Nothing of this image runs on it any more, unless it is started anew.
-pub fn leave(leave: Leave) -> ! {
+pub fn leave(mut leave: Leave) -> ! {
     lapic::quiet_this_cpu();
+    if leave.entry == 0
+        && let Some((entry, page)) = park::place()
+    {
+        (leave.entry, leave.information) = (entry, page);
+    }
     if cpu::features().svm {
         // SAFETY: no guest runs on this CPU any more; the kernel has taken vCPUs off it.
         unsafe { msr::write(msr::EFER, msr::read(msr::EFER) & !EFER_SVME) };

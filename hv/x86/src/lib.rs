@@ -23,6 +23,7 @@ pub mod leave;
 pub(crate) mod mmio;
 pub(crate) mod msr;
 pub(crate) mod once;
+pub mod park;
 pub mod percpu;
 pub mod port;
 pub mod serial;

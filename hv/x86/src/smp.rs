@@ -4,7 +4,7 @@
 //! One after the other, through one page below 1 MiB: real mode, straight to 64-bit mode on the tables that the boot
 //! CPU came through itself, then to [`arrive`] on the CPU's own stack.
 
-use crate::{boot, clock, control, cpu, lapic, percpu, println, space, window};
+use crate::{boot, clock, control, cpu, lapic, park, percpu, println, space, window};
 use core::arch::global_asm;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -50,11 +50,30 @@ global_asm!(
         or eax, 0x80000001
         and eax, 0x9fffffff
         mov cr0, eax
-        // A far jump whose 32-bit target the boot CPU fills in.
-        .byte 0x66, 0xea
+        // A far jump whose 32-bit target the boot CPU fills in; in 32-bit code it is one without its prefix.
+        .byte 0x66
+    start_jump:
+        .byte 0xea
     understudy_start_jump:
         .long start_long - understudy_start_code
         .short 8
+    .code32
+    // From the loop of `park`: EBX is the page.
+    understudy_start_parked:
+        mov eax, 0x20
+        mov cr4, eax
+        mov eax, [ebx + {root}]
+        mov cr3, eax
+        mov ecx, 0xc0000080
+        rdmsr
+        or eax, 0x100
+        wrmsr
+        lgdt [ebx + {gdtr}]
+        mov eax, cr0
+        or eax, 0x80000001
+        and eax, 0x9fffffff
+        mov cr0, eax
+        jmp start_jump
     .code64
     start_long:
         mov ebx, ebx
@@ -82,6 +101,7 @@ global_asm!(
 unsafe extern "C" {
     static understudy_start_code: u8;
     static understudy_start_jump: u8;
+    static understudy_start_parked: u8;
     static understudy_start_code_end: u8;
 }
 
@@ -102,6 +122,7 @@ static ENTRY: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 /// all have arrived at `entry`; their indices are 0 to that, exclusive. To be called once. A CPU that does not answer is
 /// reported on the serial line, and those after it stay off.
 pub fn start_all(entry: fn(usize) -> !) -> usize {
+    park::remember();
     let running = start_others(entry);
     boot::image::forget_early_tables();
     running
@@ -121,10 +142,10 @@ pub fn start_one(entry: fn(usize) -> !, index: usize, id: u32) -> bool {
     ENTRY.store(entry as *mut (), Ordering::Release);
     write_start_page(page);
     let started = start(page, (index, id), LATE_RETRIES);
-    if !started {
-        lapic::send_init(id);
+    let still = started || park::still(id);
+    if still {
+        clear_start_page(page);
     }
-    clear_start_page(page);
     boot::image::forget_early_tables();
     started
 }
@@ -156,14 +177,14 @@ fn start_others(entry: fn(usize) -> !) -> usize {
 }
 
 fn clear_start_page(page: u64) {
-    // SAFETY: the page is ours and in the window; no CPU is in it any more.
-    unsafe { core::ptr::write_bytes(window::to_virt(page) as *mut u8, 0, 4096) };
+    // SAFETY: the page is ours and in the window; no CPU is in this part of it any more.
+    unsafe { core::ptr::write_bytes(window::to_virt(page) as *mut u8, 0, park::MAILBOX) };
 }
 
 fn write_start_page(page: u64) {
     let code = &raw const understudy_start_code;
-    let length = (&raw const understudy_start_code_end) as usize - code as usize;
-    let jump = (&raw const understudy_start_jump) as usize - code as usize;
+    let length = offset_in_code(&raw const understudy_start_code_end);
+    let jump = offset_in_code(&raw const understudy_start_jump);
     let to = window::to_virt(page) as *mut u8;
     // SAFETY: the page is ours, in the window, and longer than code and parameters.
     unsafe {
@@ -171,6 +192,10 @@ fn write_start_page(page: u64) {
         let target = to.add(jump).cast::<u32>();
         target.write_unaligned(target.read_unaligned() + page as u32);
     }
+}
+
+fn offset_in_code(label: *const u8) -> usize {
+    label as usize - (&raw const understudy_start_code) as usize
 }
 
 /// Starts one CPU and waits until it has left the page.
@@ -190,8 +215,15 @@ fn start(page: u64, (index, id): (usize, u32), tries: usize) -> bool {
     ARRIVED.store(0, Ordering::Release);
     // SAFETY: as in `write_start_page`; the CPU that the last parameters were for has read them.
     unsafe { ((window::to_virt(page) + PARAMETERS as u64) as *mut Parameters).write(parameters) };
+    let parked = offset_in_code(&raw const understudy_start_parked);
+    let resumed = park::resume(id, page as u32 + parked as u32);
+    if resumed == Some(false) {
+        return false;
+    }
     for _ in 0..tries {
-        lapic::send_startup(id, page);
+        if resumed.is_none() {
+            lapic::send_startup(id, page);
+        }
         let end = cpu::rdtsc() + RETRY_MICROSECONDS * clock::tsc_khz() / 1000;
         while cpu::rdtsc() < end {
             if ARRIVED.load(Ordering::Acquire) == index + 1 {

@@ -14,7 +14,7 @@ use cap::Cap;
 use core::sync::atomic::Ordering;
 use store::{SlotMemory, peek};
 use x86_machine::leave::Leave;
-use x86_machine::{lapic, percpu, smp};
+use x86_machine::{park, percpu, smp};
 
 /// An invocation of a CPU.
 pub fn invoke(call: &Call) -> Outcome {
@@ -122,6 +122,8 @@ pub fn init(call: &Call) -> Outcome {
     if state::online().any(|index| state::of(index).apic_id.load(Ordering::Relaxed) == id) {
         return Err(Abort::Error(Error::Busy));
     }
-    lapic::send_init(id);
+    if !park::still(id) {
+        return Err(Abort::Error(Error::TimedOut));
+    }
     call.answer(&[])
 }

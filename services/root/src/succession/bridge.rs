@@ -60,8 +60,11 @@ impl Bridge {
         Ok(bridge)
     }
 
-    /// Memory that the bridge was made of is free again, whoever had it mapped.
+    /// Nobody has it mapped any more; memory that it was made of is free again.
     pub fn end(&self, estate: &mut Estate) {
+        for frame in &self.frames {
+            let _ = estate.node.revoke(frame.cptr());
+        }
         if let Some((untyped, bits)) = self.untyped {
             let _ = estate.node.revoke(untyped.cptr());
             self.frames.iter().for_each(|frame| estate.forget(frame.cptr()));

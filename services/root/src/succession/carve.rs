@@ -314,6 +314,7 @@ fn settle_first(system: &mut System, course: Course) -> Result<()> {
 }
 
 fn settle_second(system: &mut System, course: Course) -> Result<()> {
+    course.bridge.end(&mut system.estate);
     let homes = course.inventory.extents.iter().filter(|extent| extent.used == Use::First);
     let home: Vec<Range> = homes.flat_map(|extent| extent.ranges.clone()).collect();
     for block in ranges::blocks(&home) {
