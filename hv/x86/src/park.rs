@@ -64,8 +64,7 @@ fn mailbox() -> Option<&'static Mailbox> {
 }
 
 fn is_boot_processor() -> bool {
-    // SAFETY: the MSR exists on every processor with a local APIC.
-    unsafe { msr::read(msr::APIC_BASE) & APIC_BASE_BSP != 0 }
+    msr::read(msr::APIC_BASE) & APIC_BASE_BSP != 0
 }
 
 /// The mailbox if it is of the processor with this APIC id.
