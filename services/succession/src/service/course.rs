@@ -42,8 +42,8 @@ pub struct Course {
     pub side: Side,
     /// Where the other party begins, until it is launched.
     pub launch: Option<Launch>,
-    /// VMs that are the other party's and of which nothing is left here.
-    pub forgotten: Vec<bool>,
+    /// VMs that are or were this party's, and of which something is left here.
+    pub here: Vec<bool>,
     /// The other party was launched at this TSC.
     pub launched: u64,
     events: VecDeque<Event>,
@@ -163,7 +163,7 @@ impl Course {
             Party::Second => (second, first, inventory.first_cpu),
         };
         let ring = Cap::named(environment, "machine").ok_or("the manifest gives no right to ring")?;
-        let forgotten = inventory.vms.iter().map(|_| me == Party::Second).collect();
+        let here = inventory.vms.iter().map(|_| me == Party::First).collect();
         let (side, events) = (Side::Incumbent(Incumbent::Idle), VecDeque::new());
         let launch = None;
         let launched = time::now();
@@ -173,7 +173,7 @@ impl Course {
             ledger,
             side,
             launch,
-            forgotten,
+            here,
             launched,
             events,
             to,

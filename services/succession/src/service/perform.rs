@@ -107,24 +107,29 @@ impl Service {
         Ok(())
     }
 
+    /// The VMM is there, and has answered once: what it does at its start is not in the blackout.
     fn build(&mut self, vm: u8) -> Result<(), String> {
         self.estate(Request::Build(vm))?;
-        if let Some(forgotten) = self.course.as_mut().and_then(|c| c.forgotten.get_mut(usize::from(vm))) {
-            *forgotten = false;
+        match self.ask_vmm(vm, &vmm::Request::Status)? {
+            vmm::Reply::Status(_) => Ok(()),
+            other => Err(format!("its VMM: {other:?}")),
         }
-        Ok(())
     }
 
     fn vcpu(&mut self, vm: u8, request: &vmm::Request) -> Result<(), String> {
-        let Some(course) = &self.course else { return Ok(()) };
+        match self.ask_vmm(vm, request)? {
+            vmm::Reply::Done => Ok(()),
+            vmm::Reply::Refused(why) => Err(why),
+            other => Err(format!("its VMM: {other:?}")),
+        }
+    }
+
+    fn ask_vmm(&self, vm: u8, request: &vmm::Request) -> Result<vmm::Reply, String> {
+        let course = self.course.as_ref().ok_or("there is no succession")?;
         let name = name_of(&course.inventory.vms, vm);
         let client =
             Client::<Vmm>::named(name).ok_or("the manifest does not let this service command the VM")?;
-        match client.call(request) {
-            Ok(vmm::Reply::Done) => Ok(()),
-            Ok(vmm::Reply::Refused(why)) => Err(why),
-            other => Err(format!("its VMM: {other:?}")),
-        }
+        client.call(request).map_err(|error| format!("its VMM: {error:?}"))
     }
 
     fn release(&mut self, resource: Resource) -> Result<(), String> {
@@ -137,20 +142,22 @@ impl Service {
         self.estate(Request::Release { item, last_word }).map(|_| ())
     }
 
-    /// What the other party has of VMs is not kept here any longer.
+    /// A VM that was here and is the other party's is not kept here any longer.
     fn forget(&mut self) {
-        let Some(course) = &self.course else { return };
-        let gone = |vm: &u8| {
-            let theirs = course.ledger.holds(course.me.peer(), Resource::Vm(*vm));
-            theirs && course.forgotten.get(usize::from(*vm)) == Some(&false)
-        };
-        let Some(vm) = (0..course.ledger.shape().vms).find(gone) else { return };
-        let done = self.estate(Request::Forget(vm));
-        if let Err(why) = done {
-            log::warn!("VM {vm} is the other party's, and not gone here: {why}");
+        let Some(course) = self.course.as_mut() else { return };
+        let (me, ledger) = (course.me, &course.ledger);
+        let mut gone = None;
+        for (vm, here) in (0..).zip(&mut course.here) {
+            *here |= ledger.holds(me, Resource::Vm(vm));
+            if *here && ledger.holds(me.peer(), Resource::Vm(vm)) {
+                (*here, gone) = (false, Some(vm));
+                break;
+            }
         }
-        if let Some(forgotten) = self.course.as_mut().and_then(|c| c.forgotten.get_mut(usize::from(vm))) {
-            *forgotten = true;
+        if let Some(vm) = gone
+            && let Err(why) = self.estate(Request::Forget(vm))
+        {
+            log::warn!("VM {vm} is the other party's, and not gone here: {why}");
         }
     }
 
