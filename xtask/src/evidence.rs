@@ -67,6 +67,82 @@ impl Beat {
     }
 }
 
+/// What the guest `tick` prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tick {
+    /// Time is what it must be.
+    Count(Ticks),
+    /// It is not; the line.
+    Wrong(String),
+}
+
+/// The gaps between readings of the time that the guest `tick` has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticks {
+    /// Number of the line.
+    pub count: u64,
+    /// The longest since the start, in ticks of the TSC.
+    pub largest_gap_ticks: u64,
+    /// Ticks per millisecond, as the guest's clock says.
+    pub khz: u64,
+    /// The longest since the start in nanoseconds of system time.
+    pub largest_gap_ns: u64,
+    /// The longest since the line before.
+    pub recent_gap_ticks: u64,
+}
+
+impl Tick {
+    /// Reads `tick: count 4 largest_gap_ticks 70123 khz 1000000 largest_gap_ns 70123 recent_gap_ticks 512`, and complaints like `tick: TSC WENT
+    /// BACK by 7 ticks`; `None` for any other line.
+    pub fn parse(line: &str) -> Option<Tick> {
+        let words = line.split("tick: ").nth(1)?;
+        if words.starts_with("TSC WENT BACK") || words.starts_with("CLOCK JUMPED") {
+            return Some(Tick::Wrong(words.to_owned()));
+        }
+        Some(Tick::Count(Ticks {
+            count: number_after(words, "count ")?,
+            largest_gap_ticks: number_after(words, "largest_gap_ticks ")?,
+            khz: number_after(words, "khz ")?,
+            largest_gap_ns: number_after(words, "largest_gap_ns ")?,
+            recent_gap_ticks: number_after(words, "recent_gap_ticks ")?,
+        }))
+    }
+}
+
+/// What the workload of the Linux guest prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// A round in which nothing was wrong.
+    Well {
+        /// Number of the round.
+        round: u64,
+        /// CPUs that it works on.
+        cpus: u64,
+        /// Passes of all workers together.
+        passes: u64,
+        /// How late the latest round was so far, by the guest's clock.
+        late_ms: u64,
+    },
+    /// What was wrong.
+    Failed(String),
+}
+
+impl Round {
+    /// Reads `workload: round 7 ok cpus 2 passes 912 late_ms 3` and `workload: FAILED what`; `None` for any other line.
+    pub fn parse(line: &str) -> Option<Round> {
+        let words = line.split("workload: ").nth(1)?;
+        if let Some(what) = words.strip_prefix("FAILED ") {
+            return Some(Round::Failed(what.trim_end().to_owned()));
+        }
+        Some(Round::Well {
+            round: number_after(words, "round ")?,
+            cpus: number_after(words, " ok cpus ")?,
+            passes: number_after(words, " passes ")?,
+            late_ms: number_after(words, " late_ms ")?,
+        })
+    }
+}
+
 /// The number that follows a word.
 pub fn number_after(line: &str, word: &str) -> Option<u64> {
     let after = line.split(word).nth(1)?;
@@ -165,6 +241,31 @@ mod tests {
             pause_ticks: 50_000,
             tsc_khz: 2_600_000,
         }
+    }
+
+    #[test]
+    fn gaps_are_read_and_complaints_are_told_apart() {
+        let line = "tick: count 4 largest_gap_ticks 70 khz 1000 largest_gap_ns 71 recent_gap_ticks 5\r";
+        let ticks =
+            Ticks { count: 4, largest_gap_ticks: 70, khz: 1000, largest_gap_ns: 71, recent_gap_ticks: 5 };
+        assert_eq!(Tick::parse(line), Some(Tick::Count(ticks)));
+        for wrong in ["TSC WENT BACK by 7 ticks", "CLOCK JUMPED by 9 ns"] {
+            assert_eq!(Tick::parse(&format!("tick: {wrong}")), Some(Tick::Wrong(wrong.into())));
+        }
+        for other in ["tick: 32768 KiB, 1000000 kHz", "tick: count 4 largest_gap", "beat 1 missed 0"] {
+            assert_eq!(Tick::parse(other), None);
+        }
+    }
+
+    #[test]
+    fn rounds_are_read_and_failures_are_told_apart() {
+        let line = "workload: round 7 ok cpus 2 passes 912 late_ms 3\r";
+        let well = Round::Well { round: 7, cpus: 2, passes: 912, late_ms: 3 };
+        assert_eq!(Round::parse(line), Some(well));
+        let failed = Round::parse("workload: FAILED hash 1: word 3 is 0x0\r");
+        assert_eq!(failed, Some(Round::Failed("hash 1: word 3 is 0x0".into())));
+        assert_eq!(Round::parse("workload: round 7 o"), None);
+        assert_eq!(Round::parse("guest: ready"), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 #![no_std]
 
 pub mod boot;
+pub mod clock;
 pub mod cpu;
 pub mod hypercall;
 pub mod power;

@@ -8,6 +8,7 @@ mod line;
 mod nmi;
 mod restart;
 mod succession;
+mod work;
 
 use super::table::Script;
 use crate::demo;
@@ -36,6 +37,7 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("hostile-guests-take-all", hostile::hogs),
     ("nmi-in-guest", nmi::in_guest),
     ("succession-without-vms", succession::without_vms),
+    ("guests-of-succession", work::guests_of_succession),
 ];
 
 /// A booted system for a scenario; its socket lies beside the log.

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Guests that notice for themselves when something is wrong, and find nothing: a Linux that works on all of its vCPUs, and one that
+//! watches the time.
+
+use super::{boot_system, undisturbed};
+use crate::evidence::{Round, Tick, Ticks};
+use crate::live::Live;
+use crate::operator::VmConsole;
+use crate::qemu::Machine;
+use anyhow::{Result, bail};
+use std::path::Path;
+
+const LINUX: &str = "linux";
+const TICK: &str = "tick";
+/// Rounds that have to go well in a row.
+const ROUNDS: u64 = 10;
+/// Lines of the guest `tick`.
+const COUNTS: u64 = 20;
+
+/// The guests of the demonstration of succession, left alone: none has anything to complain of.
+pub fn guests_of_succession(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    let mut live = boot_system("succession", machine, iso, log)?;
+    let before = live.beat_after(0)?;
+    let (mut linux, mut tick) = (VmConsole::of(LINUX), VmConsole::of(TICK));
+    let first = counts_after(&mut live, &mut tick, 0)?;
+    rounds_after(&mut live, &mut linux, 0, 2)?;
+    let last = counts_after(&mut live, &mut tick, first.count)?;
+    if last.khz.abs_diff(live.tsc_khz()?) > 1 || last.largest_gap_ticks < last.recent_gap_ticks {
+        bail!("the guest measures wrongly: {last:?}");
+    }
+    undisturbed(&mut live, before)
+}
+
+/// Waits until a number of rounds have gone well on all CPUs after round `round`; the number of the last one.
+fn rounds_after(live: &mut Live, guest: &mut VmConsole, round: u64, cpus: u64) -> Result<u64> {
+    loop {
+        let next = next_round(live, guest, cpus)?;
+        if next >= round + ROUNDS {
+            return Ok(next);
+        }
+    }
+}
+
+fn next_round(live: &mut Live, guest: &mut VmConsole, cpus: u64) -> Result<u64> {
+    loop {
+        let line = live.wait_guest(guest, "workload: ")?;
+        match Round::parse(&line) {
+            Some(Round::Well { round, cpus: used, .. }) if used == cpus => return Ok(round),
+            None => {}
+            Some(other) => bail!("the guest's work: {other:?}"),
+        }
+    }
+}
+
+/// Waits until the guest has printed a number of lines after number `count`; the last one.
+fn counts_after(live: &mut Live, guest: &mut VmConsole, count: u64) -> Result<Ticks> {
+    loop {
+        let line = live.wait_guest(guest, "tick: ")?;
+        match Tick::parse(&line) {
+            Some(Tick::Count(ticks)) if ticks.count >= count + COUNTS => return Ok(ticks),
+            Some(Tick::Wrong(what)) => bail!("the guest's time: {what}"),
+            _ => {}
+        }
+    }
+}
