@@ -8,7 +8,7 @@ use crate::live::Live;
 use anyhow::{Result, bail};
 use api::operator::{Reply as Answer, Request as Question};
 use api::root::{self, Inventory};
-use api::succession::{Blackout, MAX_PART, Phase, Plan, Reply, Request, Status};
+use api::succession::{Blackout, Holding, MAX_PART, Phase, Plan, Reply, Request, Status};
 use std::time::{Duration, Instant};
 
 /// Longest wait for a step of a succession that is carried out in the emulator.
@@ -66,6 +66,20 @@ pub fn status(live: &mut Live) -> Result<Status> {
     }
 }
 
+/// All resources with their owners.
+pub fn resources(live: &mut Live) -> Result<Vec<Holding>> {
+    let mut all = Vec::new();
+    loop {
+        let Reply::Resources(part) = ask_patiently(live, &Request::Resources(all.len() as u32))? else {
+            bail!("no list of resources")
+        };
+        if part.is_empty() {
+            return Ok(all);
+        }
+        all.extend(part);
+    }
+}
+
 /// Follows the succession of `from` until `done` holds of its status; `say` hears what changes.
 pub fn follow(
     live: &mut Live,
@@ -97,8 +111,32 @@ pub fn follow(
     }
 }
 
-/// One succession from the staging of the image to the end, or until the incumbent is ready to leave.
-pub fn succeed(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str)) -> Result<Status> {
+/// What came of a succession.
+pub struct Done {
+    /// Version that answers now.
+    pub version: String,
+    /// What it cost each vCPU.
+    pub blackouts: Vec<Blackout>,
+    /// Everything that changed owner, as it was before the incumbent left.
+    pub resources: Vec<Holding>,
+    /// Successions since the machine started.
+    pub generation: u32,
+}
+
+/// One succession from the staging of the image to its end.
+pub fn succeed(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str)) -> Result<Done> {
+    let from = begin(live, image, say)?;
+    follow(live, say, "the incumbent is ready to leave", &from, |status| status.phase == Phase::Ready)?;
+    let (blackouts, resources) = (blackouts(live)?, resources(live)?);
+    retire(live)?;
+    let status = follow(live, say, "the successor owns everything", &from, |status| {
+        status.phase == Phase::Quiet && status.version == version
+    })?;
+    Ok(Done { version: status.version, blackouts, resources, generation: status.generation })
+}
+
+/// Sends the image, reads the plan, and begins; the version that it begins from.
+pub fn begin(live: &mut Live, image: &[u8], say: &dyn Fn(&str)) -> Result<String> {
     stage(live, image)?;
     let plan = plan(live)?;
     if !plan.obstacles.is_empty() {
@@ -114,16 +152,15 @@ pub fn succeed(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str))
         plan.vms.join(", ")
     ));
     expect(live, Request::Start)?;
-    follow(live, say, "the incumbent is ready to leave", &plan.from, |status| status.phase == Phase::Ready)?;
-    let blackouts = blackouts(live)?;
-    if let Reply::Refused(why) = ask_patiently(live, &Request::Retire)? {
-        bail!("retire: {why}");
+    Ok(plan.from)
+}
+
+/// Lets the incumbent leave. Nobody may be left to answer.
+pub fn retire(live: &mut Live) -> Result<()> {
+    match ask_patiently(live, &Request::Retire)? {
+        Reply::Refused(why) => bail!("retire: {why}"),
+        _ => Ok(()),
     }
-    let mut status = follow(live, say, "the successor owns everything", &plan.from, |status| {
-        status.phase == Phase::Quiet && status.version == version
-    })?;
-    status.blackouts = blackouts;
-    Ok(status)
 }
 
 /// What the last handover of each vCPU cost.

@@ -1,40 +1,180 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A second hypervisor is started beside the first, takes over its running VMs, and the first leaves; then back again.
+//!
+//! Three guests run throughout: a Linux whose workload checks itself, a unikernel that does nothing but read the TSC, and the heartbeat.
 
 use super::Report;
+use crate::evidence::{Round, Tick, Ticks};
 use crate::image::{self, Scope, successor};
 use crate::live::Live;
+use crate::operator::VmConsole;
 use crate::paths;
-use crate::qemu::Machine;
-use crate::succession;
-use anyhow::Result;
-use serde_json::json;
+use crate::qemu::{Machine, System};
+use crate::succession::{self, Done};
+use anyhow::{Context, Result};
+use api::root::Inventory;
+use api::succession::{Blackout, Holding};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// The version that follows.
 pub const NEXT: &str = "0.2.0";
 /// The version that is there first, and again after the downgrade.
 pub const FIRST: &str = env!("CARGO_PKG_VERSION");
+/// The system, of `tests/manifests`.
+const SYSTEM: &str = "succession";
+/// Rounds of the workload, and lines of the watcher, that have to go well between two successions.
+const ROUNDS: u64 = 5;
+
+/// What the guests say of themselves.
+struct Witnesses {
+    linux: VmConsole,
+    tick: VmConsole,
+    round: u64,
+    ticks: Ticks,
+    complaints: Vec<String>,
+}
+
+impl Witnesses {
+    fn new() -> Witnesses {
+        Witnesses {
+            linux: VmConsole::of("linux"),
+            tick: VmConsole::of("tick"),
+            round: 0,
+            ticks: Ticks::default(),
+            complaints: Vec::new(),
+        }
+    }
+
+    /// Waits until both have gone on for a while.
+    fn go_on(&mut self, live: &mut Live) -> Result<()> {
+        self.look(live)?;
+        let (round, count) = (self.round + ROUNDS, self.ticks.count + ROUNDS);
+        live.wait("the guests go on", |live| {
+            self.look(live)?;
+            let done = self.round >= round && self.ticks.count >= count || !self.complaints.is_empty();
+            Ok(done.then_some(()))
+        })
+    }
+
+    /// Reads what they have said.
+    fn look(&mut self, live: &mut Live) -> Result<()> {
+        while let Some(line) = self.linux.next_line(&mut live.operator)? {
+            match Round::parse(&line) {
+                Some(Round::Well { round, .. }) => self.round = round,
+                Some(Round::Failed(what)) => self.complaints.push(format!("linux: {what}")),
+                None => {}
+            }
+        }
+        while let Some(line) = self.tick.next_line(&mut live.operator)? {
+            match Tick::parse(&line) {
+                Some(Tick::Count(ticks)) => self.ticks = ticks,
+                Some(Tick::Wrong(what)) => self.complaints.push(format!("tick: {what}")),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Builds, boots and plays it with the story told.
 pub fn run(verbose: bool) -> Result<Report> {
     let iso = image::build(Scope::Everything)?;
-    let next = std::fs::read(successor::make(NEXT, "")?.path)?;
+    let [next, first] = [NEXT, FIRST]
+        .map(|version| -> Result<Vec<u8>> { Ok(std::fs::read(successor::make(version, SYSTEM)?.path)?) });
+    let (next, first) = (next?, first?);
     let folder = paths::in_target("demo/succession");
     println!("A machine with 4 CPUs and 2 GiB boots Understudy {FIRST} in the emulator.");
     let started = Instant::now();
-    let mut live = Live::boot(Machine::default(), &iso, &folder.join("serial.log"), &folder, verbose)?;
+    let machine = Machine {
+        system: System::Named(SYSTEM),
+        icount: std::env::var_os("DBGI").is_some(),
+        ..Machine::default()
+    };
+    let mut live = Live::boot(machine, &iso, &folder.join("serial.log"), &folder, verbose)?;
     let say = |text: &str| println!("{:8.1} s  {text}", started.elapsed().as_secs_f64());
     live.wait_line("root: ready")?;
+    let mut witnesses = Witnesses::new();
+    witnesses.go_on(&mut live)?;
+    say(&format!("the guests work: round {}, {:?}", witnesses.round, witnesses.ticks));
     let before = succession::inventory(&mut live)?;
-    let status = succession::succeed(&mut live, &next, NEXT, &say)?;
+    let there = succession::succeed(&mut live, &next, NEXT, &say).context("to the next version")?;
+    let between = succession::inventory(&mut live)?;
+    witnesses.go_on(&mut live)?;
+    say(&format!("the guests work: round {}, {:?}", witnesses.round, witnesses.ticks));
+    let gap = witnesses.ticks.largest_gap_ticks;
+    let back = succession::succeed(&mut live, &first, FIRST, &say).context("back to the first version")?;
     let after = succession::inventory(&mut live)?;
-    let equal = before.memory_bytes == after.memory_bytes;
-    say(&format!(
-        "memory before {} after {}, CPUs {:?} {:?}",
-        before.memory_bytes, after.memory_bytes, before.apic_ids, after.apic_ids
-    ));
-    say(&format!("blackouts: {:?}", status.blackouts));
-    let broken = if equal { Vec::new() } else { vec!["inventory".into()] };
-    Ok(Report { values: json!({ "version_before": FIRST, "version_after": status.version }), broken })
+    witnesses.go_on(&mut live)?;
+    say(&format!("the guests work: round {}, {:?}", witnesses.round, witnesses.ticks));
+    let beat = live.beat_after(0)?;
+    let copied = moved_bytes(&there.resources, &back.resources);
+    let inventory_equal = same(&before, &between) && same(&before, &after);
+    let workload_ok = witnesses.complaints.is_empty();
+    let values = json!({
+        "version_before": FIRST,
+        "version_after": there.version,
+        "downgrade_ok": back.version == FIRST,
+        "inventory_equal": inventory_equal,
+        "inventory": { "before": machine_of(&before), "between": machine_of(&between), "after": machine_of(&after) },
+        "blackout_ticks": percentiles(&[&there, &back]),
+        "blackouts": [table(&there.blackouts), table(&back.blackouts)],
+        "guest_largest_tsc_gap": witnesses.ticks.largest_gap_ticks,
+        "guest_largest_tsc_gap_until_downgrade": gap,
+        "guest_tsc_khz": witnesses.ticks.khz,
+        "guest_memory_bytes_copied": copied,
+        "workload_ok": workload_ok,
+        "workload_rounds": witnesses.round,
+        "complaints": witnesses.complaints,
+        "heartbeat": { "beat": beat.beat, "missed": beat.missed, "max_gap_us": beat.max_gap_us },
+        "successions": back.generation,
+    });
+    let held = [
+        ("the second version took over", there.version == NEXT),
+        ("the first version took over again", back.version == FIRST),
+        ("the machine is the same", inventory_equal),
+        ("the guests noticed nothing", workload_ok),
+        ("no guest memory was copied", copied == 0),
+    ];
+    let broken = held.iter().filter(|(_, holds)| !holds).map(|(what, _)| (*what).to_owned()).collect();
+    Ok(Report { values, broken })
+}
+
+/// The same CPUs and memory.
+fn same(one: &Inventory, other: &Inventory) -> bool {
+    let ids = |inventory: &Inventory| inventory.apic_ids.iter().copied().collect::<BTreeSet<u32>>();
+    ids(one) == ids(other) && one.memory_bytes == other.memory_bytes
+}
+
+fn machine_of(inventory: &Inventory) -> Value {
+    json!({ "apic_ids": inventory.apic_ids, "memory_bytes": inventory.memory_bytes, "tsc_khz": inventory.tsc_khz })
+}
+
+/// Bytes of VMs' memory that lie elsewhere in the second list than in the first: what has not moved was not copied.
+fn moved_bytes(first: &[Holding], second: &[Holding]) -> u64 {
+    let of_vms = |holdings: &[Holding]| {
+        let of_vm = |holding: &&Holding| holding.name.ends_with("(VM)");
+        holdings
+            .iter()
+            .filter(of_vm)
+            .map(|holding| (holding.name.clone(), holding.bytes))
+            .collect::<BTreeSet<_>>()
+    };
+    let before = of_vms(first);
+    of_vms(second).difference(&before).map(|(_, bytes)| bytes).sum()
+}
+
+fn table(blackouts: &[Blackout]) -> Value {
+    let row = |b: &Blackout| json!({ "vm": b.vm, "vcpu": b.vcpu, "ticks": b.ticks });
+    blackouts.iter().map(row).collect()
+}
+
+fn percentiles(successions: &[&Done]) -> Value {
+    let mut ticks: Vec<u64> =
+        successions.iter().flat_map(|done| done.blackouts.iter().map(|blackout| blackout.ticks)).collect();
+    ticks.sort_unstable();
+    let at =
+        |percent: usize| ticks.get((ticks.len() * percent / 100).min(ticks.len().saturating_sub(1))).copied();
+    json!({ "p50": at(50), "p99": at(99), "max": ticks.last() })
 }
