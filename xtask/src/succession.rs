@@ -34,7 +34,7 @@ pub fn expect(live: &mut Live, request: Request) -> Result<Reply> {
 
 /// What would happen.
 pub fn plan(live: &mut Live) -> Result<Plan> {
-    match expect(live, Request::Plan)? {
+    match ask_patiently(live, &Request::Plan)? {
         Reply::Plan(plan) => Ok(plan),
         other => bail!("plan: {other:?}"),
     }
@@ -125,7 +125,7 @@ pub struct Done {
 
 /// One succession from the staging of the image to its end.
 pub fn succeed(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str)) -> Result<Done> {
-    let from = begin(live, image, say)?;
+    let from = begin(live, image, version, say)?;
     follow(live, say, "the incumbent is ready to leave", &from, |status| status.phase == Phase::Ready)?;
     let (blackouts, resources) = (blackouts(live)?, resources(live)?);
     retire(live)?;
@@ -135,10 +135,13 @@ pub fn succeed(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str))
     Ok(Done { version: status.version, blackouts, resources, generation: status.generation })
 }
 
-/// Sends the image, reads the plan, and begins; the version that it begins from.
-pub fn begin(live: &mut Live, image: &[u8], say: &dyn Fn(&str)) -> Result<String> {
-    stage(live, image)?;
-    let plan = plan(live)?;
+/// Sends the image, if it is not there, reads the plan, and begins; the version that it begins from.
+pub fn begin(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str)) -> Result<String> {
+    let mut plan = plan(live)?;
+    if plan.to != version {
+        stage(live, image)?;
+        plan = self::plan(live)?;
+    }
     if !plan.obstacles.is_empty() {
         bail!("the plan has obstacles: {}", plan.obstacles.join("; "));
     }
@@ -153,6 +156,24 @@ pub fn begin(live: &mut Live, image: &[u8], say: &dyn Fn(&str)) -> Result<String
     ));
     expect(live, Request::Start)?;
     Ok(plan.from)
+}
+
+/// Follows a succession to whatever end it has; the incumbent leaves as soon as it can. The version that has everything then.
+pub fn to_the_end(live: &mut Live) -> Result<String> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let status = status(live)?;
+        match status.phase {
+            Phase::Quiet => return Ok(status.version),
+            // It may be back before it is asked.
+            Phase::Ready => drop(ask_patiently(live, &Request::Retire)?),
+            _ => {}
+        }
+        if Instant::now() > deadline {
+            bail!("no end in {} s: {status:?}", PATIENCE.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Lets the incumbent leave. Nobody may be left to answer.

@@ -20,6 +20,8 @@ pub const FROM_FIRST_AT: u64 = 0x2000;
 pub const FROM_SECOND_AT: u64 = 0x3000;
 /// Offset of the inventory: its bytes as a little-endian word, then postcard.
 pub const INVENTORY_AT: u64 = 0x4000;
+/// Offset of a word behind the messages: number plus one of the action before which the successor's service is to stop, for fault injection.
+pub const FAULT_AT: u64 = INVENTORY_AT - 8;
 /// Offset of the first VM's handover window; those of the others follow.
 pub const WINDOWS_AT: u64 = 0x2_0000;
 /// Name of the boot module that is the bridge: who finds it was started beside another hypervisor.

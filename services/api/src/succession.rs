@@ -58,6 +58,17 @@ pub enum Request {
     Abort,
     /// The point of no return: the incumbent leaves.
     Retire,
+    /// Fault injection: in the next succession the service of one party stops as by a bug of its own, once.
+    Fault(Fault),
+}
+
+/// Where a succession service is to stop as by a bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// In the successor, or else in the incumbent.
+    pub successor: bool,
+    /// Before the action of this number, from 0 on, that it performs.
+    pub action: u32,
 }
 
 /// What is answered.

@@ -291,7 +291,11 @@ pub fn launch(system: &mut System, entry: u64, information: u64) -> Result<()> {
 pub fn settle(system: &mut System) -> Result<()> {
     let Some(course) = system.succession.take() else { return Ok(()) };
     // All VMs are here: a VMM that is started anew starts its VM.
-    system.partitions.iter_mut().filter(|partition| partition.guest.is_some()).for_each(|vm| vm.arrives = false);
+    system
+        .partitions
+        .iter_mut()
+        .filter(|partition| partition.guest.is_some())
+        .for_each(|vm| vm.arrives = false);
     if course.first { settle_first(system, course) } else { settle_second(system, course) }
 }
 

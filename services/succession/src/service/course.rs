@@ -6,7 +6,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use api::estate::{FROM_FIRST_AT, FROM_SECOND_AT, INVENTORY_AT, Inventory, LEDGER_AT, Use, WINDOWS_AT};
+use api::estate::{
+    FAULT_AT, FROM_FIRST_AT, FROM_SECOND_AT, INVENTORY_AT, Inventory, LEDGER_AT, Use, WINDOWS_AT,
+};
+use api::succession::Fault;
 use rt::cap::Machine;
 use rt::{Cap, Environment, time, window};
 use succession::{
@@ -46,6 +49,8 @@ pub struct Course {
     pub here: Vec<bool>,
     /// The other party was launched at this TSC.
     pub launched: u64,
+    /// Actions until this service stops as by a bug; `None`: it does not.
+    pub fault: Option<u32>,
     events: VecDeque<Event>,
     to: Channel<'static>,
     from: Channel<'static>,
@@ -57,6 +62,11 @@ fn words<const N: usize>(at: u64) -> Result<&'static [AtomicU64; N], String> {
     let bridge = window::bridge();
     let part = bridge.get(at as usize / 8..).and_then(|words| words.first_chunk::<N>());
     part.ok_or_else(|| "the bridge is too short".into())
+}
+
+fn fault_word() -> Result<&'static AtomicU64, String> {
+    let [word]: &[AtomicU64; 1] = words(FAULT_AT)?;
+    Ok(word)
 }
 
 fn read_inventory() -> Result<Inventory, String> {
@@ -145,6 +155,11 @@ impl Course {
             (false, 0) => course.side = Side::Successor(Successor::Absent),
             (false, _) => course.side = Side::Successor(Successor::Resuming(0)),
         }
+        // Once, whatever becomes of this service.
+        if !first {
+            course.fault =
+                fault_word()?.swap(0, Ordering::Relaxed).checked_sub(1).map(|action| action as u32);
+        }
         course.event(if first || environment.restarts > 0 { Event::Done } else { Event::Start });
         Ok(course)
     }
@@ -175,12 +190,32 @@ impl Course {
             launch,
             here,
             launched,
+            fault: None,
             events,
             to,
             from,
             ring,
             peer_cpu,
         })
+    }
+
+    /// Lets the service of one party stop before an action.
+    pub fn inject(&mut self, fault: Fault) -> Result<(), String> {
+        if fault.successor {
+            fault_word()?.store(u64::from(fault.action) + 1, Ordering::Relaxed);
+        } else {
+            self.fault = Some(fault.action);
+        }
+        Ok(())
+    }
+
+    /// An action is about to be performed.
+    pub fn count_down(&mut self) {
+        match &mut self.fault {
+            Some(0) => panic!("a fault was injected here"),
+            Some(left) => *left -= 1,
+            None => {}
+        }
     }
 
     /// Something for the machine to be told.

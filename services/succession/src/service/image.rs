@@ -69,11 +69,6 @@ impl Image {
     pub fn version(&self) -> String {
         self.open().map_or_else(|_| "?".into(), |bundle| bundle.header().version.to_string())
     }
-
-    /// It is launched, or no longer wanted.
-    pub fn drop_bytes(&mut self) {
-        *self = Self::default();
-    }
 }
 
 fn key() -> Option<PublicKey> {

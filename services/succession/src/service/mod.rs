@@ -13,7 +13,7 @@ use alloc::string::{String, ToString};
 use abi::syscall::FOREVER;
 use api::estate;
 use api::root::{self, Root};
-use api::succession::{Phase, Reply, Request, Succession};
+use api::succession::{Fault, Phase, Reply, Request, Succession};
 use api::{Badge, CONTROL};
 use rt::ipc::{Client, Event, Server};
 use rt::{Environment, time};
@@ -36,6 +36,8 @@ pub struct Service {
     root: Client<Root>,
     image: Image,
     course: Option<Course>,
+    /// For the next succession.
+    fault: Option<Fault>,
     /// What was last done, or went wrong.
     message: String,
 }
@@ -47,7 +49,7 @@ pub fn main(environment: &'static Environment) {
     };
     let Some(root) = Client::connect() else { panic!("the manifest does not let this service call root") };
     let (image, message) = (Image::default(), String::from("no succession so far"));
-    let mut service = Service { environment, root, image, course: None, message };
+    let mut service = Service { environment, root, image, course: None, fault: None, message };
     service.join();
     loop {
         service.pump();
@@ -108,6 +110,10 @@ impl Service {
             Request::Resources(from) => Ok(Reply::Resources(self.resources(from))),
             Request::Abort => self.command(succession::Event::Abort).map(|()| Reply::Done),
             Request::Retire => self.retire().map(|()| Reply::Done),
+            Request::Fault(fault) => {
+                self.fault = Some(fault);
+                Ok(Reply::Done)
+            }
         };
         done.unwrap_or_else(Reply::Refused)
     }
@@ -133,6 +139,9 @@ impl Service {
     fn prepare(&mut self, carved: &estate::Reply) -> Result<(), String> {
         let mut course = Course::create(self.environment)?;
         course.launch = Some(launch::fill(&self.image, carved, &course.inventory)?);
+        if let Some(fault) = self.fault.take() {
+            course.inject(fault)?;
+        }
         course.event(succession::Event::Start);
         self.course = Some(course);
         self.message = "begun".to_string();

@@ -60,6 +60,7 @@ impl Service {
 
     fn perform(&mut self, action: Action) -> Result<(), String> {
         let Some(course) = self.course.as_mut() else { return Ok(()) };
+        course.count_down();
         match action {
             Action::Send(message @ Message::Prepare(vm)) => {
                 self.estate(Request::Open(vm))?;
@@ -102,7 +103,6 @@ impl Service {
         let launch = course.launch.take().ok_or("the carve-out is not filled")?;
         course.launched = time::now();
         self.estate(Request::Launch { entry: launch.entry, information: launch.information })?;
-        self.image.drop_bytes();
         self.message = "launched".to_string();
         Ok(())
     }
@@ -172,13 +172,17 @@ impl Service {
         Ok(())
     }
 
-    /// A party that has left does nothing any more.
+    /// A party that has left does nothing any more. One that found everything its own after a restart has still to clear up.
     fn finish(&mut self) {
-        let gone = self.course.as_ref().is_some_and(|course| {
-            matches!(course.side, Side::Incumbent(Incumbent::Gone) | Side::Successor(Successor::Gone))
-        });
-        if gone {
-            self.course = None;
+        let Some(course) = &self.course else { return };
+        match course.side {
+            Side::Incumbent(Incumbent::Gone) | Side::Successor(Successor::Gone) => self.course = None,
+            Side::Incumbent(Incumbent::Whole) | Side::Successor(Successor::Sole) => {
+                if let Err(why) = self.settle() {
+                    log::error!("{why}");
+                }
+            }
+            _ => {}
         }
     }
 }

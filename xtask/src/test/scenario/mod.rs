@@ -37,6 +37,9 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("hostile-guests-take-all", hostile::hogs),
     ("nmi-in-guest", nmi::in_guest),
     ("succession-without-vms", succession::without_vms),
+    ("succession-ten-in-a-row", succession::ten_in_a_row),
+    ("succession-incumbent-crashes-at-every-step", succession::incumbent_crashes),
+    ("succession-successor-crashes-at-every-step", succession::successor_crashes),
     ("guests-of-succession", work::guests_of_succession),
 ];
 

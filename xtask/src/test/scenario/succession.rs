@@ -8,7 +8,16 @@ use crate::live::Live;
 use crate::qemu::Machine;
 use crate::succession;
 use anyhow::{Context, Result, bail};
+use api::root::Inventory;
+use api::succession::{Fault, Request};
+use std::collections::BTreeSet;
 use std::path::Path;
+
+/// The smallest system with a VM.
+const SMALL: &str = "succession-small";
+/// Actions of an incumbent that has decided to leave, and one more: no crash among them brings it back, and nobody is left to ask whether
+/// there was one.
+const TAIL: u32 = 6;
 
 /// The images of the two versions, for the system of a manifest.
 pub struct Images {
@@ -28,15 +37,16 @@ impl Images {
 /// One succession to the next version, one back to the first; the machine is then as before.
 fn there_and_back(live: &mut Live, images: &Images) -> Result<()> {
     let before = succession::inventory(live)?;
-    succession::succeed(live, &images.next, NEXT, &debug).context("to the next version")?;
-    let between = succession::inventory(live)?;
-    succession::succeed(live, &images.first, FIRST, &debug).context("back to the first version")?;
-    let after = succession::inventory(live)?;
-    for inventory in [&between, &after] {
-        if inventory.memory_bytes != before.memory_bytes || inventory.apic_ids.len() != before.apic_ids.len()
-        {
-            bail!("the machine was {before:?}, and is {inventory:?}");
-        }
+    succession::succeed(live, &images.next, NEXT, &|_| {}).context("to the next version")?;
+    same_machine(&before, &succession::inventory(live)?)?;
+    succession::succeed(live, &images.first, FIRST, &|_| {}).context("back to the first version")?;
+    same_machine(&before, &succession::inventory(live)?)
+}
+
+fn same_machine(before: &Inventory, after: &Inventory) -> Result<()> {
+    let cpus = |inventory: &Inventory| inventory.apic_ids.iter().copied().collect::<BTreeSet<u32>>();
+    if after.memory_bytes != before.memory_bytes || cpus(after) != cpus(before) {
+        bail!("the machine was {before:?}, and is {after:?}");
     }
     Ok(())
 }
@@ -48,6 +58,81 @@ pub fn without_vms(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     live.wait_line("root: ready")?;
     there_and_back(&mut live, &images)
 }
-fn debug(text: &str) {
-    eprintln!("{:?} {text}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap());
+
+/// Successions on one boot, one after the other, under a VM that counts its beats: nothing is lost from one to the next.
+pub fn ten_in_a_row(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    let (images, mut live) = small(machine, iso, log)?;
+    let mut free = [0; 2];
+    for round in 0..5 {
+        there_and_back(&mut live, &images).with_context(|| format!("round {round}"))?;
+        let now = succession::inventory(&mut live)?.free_bytes;
+        // The first round changes what lies where; from then on every round leaves as much as the one before.
+        if round > 1 && now != free[1] {
+            bail!("free memory: {free:?}, then {now}");
+        }
+        free = [free[1], now];
+    }
+    Ok(())
+}
+
+fn small(machine: &Machine, iso: &Path, log: &Path) -> Result<(Images, Live)> {
+    let images = Images::of(SMALL)?;
+    let machine = Machine { cpus: 3, memory_mib: 512, ..machine.clone() };
+    let mut live = boot_system(SMALL, &machine, iso, log)?;
+    live.wait_line("root: ready")?;
+    Ok((images, live))
+}
+
+/// The incumbent's service stops as by a bug before each of its actions, one succession after the other.
+pub fn incumbent_crashes(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    crashes(machine, iso, log, false)
+}
+
+/// The same with the successor's.
+pub fn successor_crashes(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    crashes(machine, iso, log, true)
+}
+
+/// After each crash one of the two has everything, the VM beats on, and a new succession succeeds. Ends when a succession has fewer actions
+/// than the number of the one to stop before.
+fn crashes(machine: &Machine, iso: &Path, log: &Path, successor: bool) -> Result<()> {
+    let (images, mut live) = small(machine, iso, log)?;
+    let inventory = succession::inventory(&mut live)?;
+    let mut here = FIRST.to_owned();
+    let (mut tail, mut back, mut forward) = (TAIL, 0, 0);
+    for action in 0.. {
+        let beat = live.beat_after(0)?;
+        let other = |here: &str| if here == FIRST { (&images.next, NEXT) } else { (&images.first, FIRST) };
+        let (image, version) = other(&here);
+        let fault = Request::Fault(Fault { successor, action });
+        let what = || format!("crash before action {action}, from {here} to {version}");
+        succession::expect(&mut live, fault).with_context(what)?;
+        succession::begin(&mut live, image, version, &|_| {}).with_context(what)?;
+        let end = succession::to_the_end(&mut live).with_context(what)?;
+        live.beat_after(beat.beat + 1).with_context(what)?;
+        same_machine(&inventory, &succession::inventory(&mut live)?).with_context(what)?;
+        let restarts = live.process("succession")?.restarts;
+        eprintln!("DBG {action} {here} -> {end} restarts {restarts}");
+        if end == here {
+            back += 1;
+        } else {
+            forward += 1;
+            if restarts == 0 {
+                tail -= 1;
+            }
+        }
+        here = end;
+        let (image, version) = other(&here);
+        succession::succeed(&mut live, image, version, &|_| {})
+            .with_context(|| format!("the succession after the crash before action {action}"))?;
+        here = version.to_owned();
+        live.beat_after(beat.beat + 2)?;
+        if tail == 0 {
+            break;
+        }
+    }
+    if back < 10 || forward < TAIL {
+        bail!("{back} successions went back and {forward} on: the faults were not injected");
+    }
+    Ok(())
 }
