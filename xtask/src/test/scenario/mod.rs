@@ -17,6 +17,7 @@ use crate::live::{HEARTBEAT, Live};
 use crate::qemu::{Machine, System};
 use anyhow::{Result, bail};
 use std::path::Path;
+use succession::circumstances;
 
 /// All of them, with their names.
 pub const SCENARIOS: &[(&str, Script)] = &[
@@ -37,6 +38,13 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("hostile-guests-take-all", hostile::hogs),
     ("nmi-in-guest", nmi::in_guest),
     ("succession-without-vms", succession::without_vms),
+    ("succession-on-two-cpus", circumstances::on_two_cpus),
+    ("succession-on-eight-cpus", circumstances::on_eight_cpus),
+    ("succession-on-one-cpu-is-refused", circumstances::on_one_cpu),
+    ("succession-with-vms-that-do-not-run", circumstances::with_vms_that_do_not_run),
+    ("succession-without-an-operator", circumstances::without_an_operator),
+    ("succession-given-up", circumstances::given_up),
+    ("succession-refuses-bad-images", circumstances::with_bad_images),
     ("succession-ten-in-a-row", succession::ten_in_a_row),
     ("succession-incumbent-crashes-at-every-step", succession::incumbent_crashes),
     ("succession-successor-crashes-at-every-step", succession::successor_crashes),

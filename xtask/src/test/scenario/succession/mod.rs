@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Successions on running machines: there and back, again and again.
 
+pub mod circumstances;
+
 use super::boot_system;
 use crate::demo::succession::{FIRST, NEXT};
 use crate::image::successor;
@@ -76,8 +78,13 @@ pub fn ten_in_a_row(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
 }
 
 fn small(machine: &Machine, iso: &Path, log: &Path) -> Result<(Images, Live)> {
+    small_on(3, machine, iso, log)
+}
+
+/// The small system on a machine with so many CPUs, and its images.
+fn small_on(cpus: u32, machine: &Machine, iso: &Path, log: &Path) -> Result<(Images, Live)> {
     let images = Images::of(SMALL)?;
-    let machine = Machine { cpus: 3, memory_mib: 512, ..machine.clone() };
+    let machine = Machine { cpus, memory_mib: 512, ..machine.clone() };
     let mut live = boot_system(SMALL, &machine, iso, log)?;
     live.wait_line("root: ready")?;
     Ok((images, live))
@@ -93,6 +100,11 @@ pub fn successor_crashes(machine: &Machine, iso: &Path, log: &Path) -> Result<()
     crashes(machine, iso, log, true)
 }
 
+/// The version that follows on `here`.
+fn other<'a>(images: &'a Images, here: &str) -> (&'a [u8], &'static str) {
+    if here == FIRST { (&images.next, NEXT) } else { (&images.first, FIRST) }
+}
+
 /// After each crash one of the two has everything, the VM beats on, and a new succession succeeds. Ends when a succession has fewer actions
 /// than the number of the one to stop before.
 fn crashes(machine: &Machine, iso: &Path, log: &Path, successor: bool) -> Result<()> {
@@ -102,8 +114,7 @@ fn crashes(machine: &Machine, iso: &Path, log: &Path, successor: bool) -> Result
     let (mut tail, mut back, mut forward) = (TAIL, 0, 0);
     for action in 0.. {
         let beat = live.beat_after(0)?;
-        let other = |here: &str| if here == FIRST { (&images.next, NEXT) } else { (&images.first, FIRST) };
-        let (image, version) = other(&here);
+        let (image, version) = other(&images, &here);
         let fault = Request::Fault(Fault { successor, action });
         let what = || format!("crash before action {action}, from {here} to {version}");
         succession::expect(&mut live, fault).with_context(what)?;
@@ -112,7 +123,6 @@ fn crashes(machine: &Machine, iso: &Path, log: &Path, successor: bool) -> Result
         live.beat_after(beat.beat + 1).with_context(what)?;
         same_machine(&inventory, &succession::inventory(&mut live)?).with_context(what)?;
         let restarts = live.process("succession")?.restarts;
-        eprintln!("DBG {action} {here} -> {end} restarts {restarts}");
         if end == here {
             back += 1;
         } else {
@@ -122,7 +132,7 @@ fn crashes(machine: &Machine, iso: &Path, log: &Path, successor: bool) -> Result
             }
         }
         here = end;
-        let (image, version) = other(&here);
+        let (image, version) = other(&images, &here);
         succession::succeed(&mut live, image, version, &|_| {})
             .with_context(|| format!("the succession after the crash before action {action}"))?;
         here = version.to_owned();
