@@ -51,6 +51,7 @@ impl Script {
             }
             Request::Abort => self.order("abort"),
             Request::Retire => self.order("retire"),
+            Request::Fault(_) => Reply::Denied,
             Request::Status => {
                 let scene = self.scene();
                 self.holdings.clone_from(&scene.holdings);
