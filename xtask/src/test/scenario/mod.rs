@@ -38,6 +38,8 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("nmi-in-guest", nmi::in_guest),
     ("succession-without-vms", succession::without_vms),
     ("guests-of-succession", work::guests_of_succession),
+    ("linux-2-vcpus", work::on_2_vcpus),
+    ("linux-4-vcpus", work::on_4_vcpus),
 ];
 
 /// A booted system for a scenario; its socket lies beside the log.
