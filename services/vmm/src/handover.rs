@@ -222,11 +222,11 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             Place::Arriving => self.arrive()?,
         }
         let exit = self.handover.exits.get(cpu).copied().unwrap_or(0);
-        let processor = &mut self.processors[cpu];
-        if !core::mem::replace(&mut processor.away, false) {
+        if !core::mem::replace(&mut self.processors[cpu].away, false) {
             return Ok(());
         }
-        self.turn = cpu;
+        self.give_turn(cpu);
+        let processor = &mut self.processors[cpu];
         if self.state == State::Running && processor.activity == Activity::Running {
             processor.since = Some(exit);
         } else {

@@ -69,6 +69,8 @@ pub struct Board {
     /// Accesses that nobody answered.
     pub unclaimed: Unclaimed,
     effects: Vec<Effect>,
+    /// Whether a vCPU has sent a message to another one since this was last asked for.
+    called: bool,
     rate: Rate,
 }
 
@@ -87,6 +89,7 @@ impl Board {
             apics: (0..processors).map(|id| LocalApic::new(id, id == 0, rate)).collect(),
             unclaimed: Unclaimed::default(),
             effects: Vec::new(),
+            called: false,
             rate,
         }
     }
@@ -106,6 +109,11 @@ impl Board {
     #[must_use]
     pub fn has_effects(&self) -> bool {
         !self.effects.is_empty()
+    }
+
+    /// Whether a vCPU has sent a message to another one since the last time.
+    pub fn take_call(&mut self) -> bool {
+        core::mem::take(&mut self.called)
     }
 
     /// IN: `bytes` is 1, 2 or 4.
@@ -262,6 +270,7 @@ impl Board {
             targets = best.into_iter().collect();
         }
         for index in targets {
+            self.called |= sender.is_some_and(|sender| sender != index);
             self.receive(index, message);
         }
     }

@@ -157,6 +157,7 @@ fn vcpus_stop_one_by_one_and_the_last_one_takes_the_machine_along() {
     let (mut giver, mut taker, window) = pair(vec![runs(), runs()], vec![runs(), runs()]);
     giver.processors[1].activity = Activity::Running;
     giver.step();
+    giver.outside.time.set(giver.outside.time.get() + 2 * giver.config.tsc_khz);
     giver.step();
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(hand_over(&mut giver, 0), Reply::Done, "it is stopped already");

@@ -4,7 +4,7 @@
 //! Owns the choice of the event to inject (one cut short comes first, then an NMI, then the local APIC's vector), the request for
 //! an exit as soon as an interrupt can be taken, and the next deadline.
 
-use super::{Machine, Outside, TURN_MS};
+use super::{Machine, Outside};
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 use abi::error::Error;
@@ -19,7 +19,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         self.arm(cpu);
         let mut deadline = self.host_deadline(host, now);
         if self.processors.len() > 1 {
-            deadline = deadline.min(host.saturating_add(TURN_MS * self.config.tsc_khz));
+            deadline = deadline.min(self.turn.end());
         }
         if let Some(since) = self.processors[cpu].since.take() {
             let now = self.outside.now();

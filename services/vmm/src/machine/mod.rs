@@ -3,15 +3,17 @@
 //!
 //! Owns the machine's parts and its state: running, paused, stopped, failed. [`Machine::step`] lets a vCPU run until its next
 //! exit and answers it; between two steps the program serves requests ([`Machine::request`]). Starting is in `start`, what
-//! goes before an entry in `entry`, requests in `request`, checkpoints in [`crate::checkpoint`], the way to another hypervisor in [`crate::handover`]. System calls are behind
+//! goes before an entry in `entry`, whose turn it is in `turn`, requests in `request`, checkpoints in [`crate::checkpoint`], the way to another hypervisor in [`crate::handover`]. System calls are behind
 //! [`Outside`], memory and vCPUs behind their traits, so that a machine runs in a test as well.
 
 mod effect;
 mod entry;
 mod request;
 mod start;
+mod turn;
 
 pub(crate) use start::settings;
+use turn::Turn;
 
 use crate::console::Console;
 use crate::device::board::Board;
@@ -198,7 +200,7 @@ pub struct Machine<M, V, O> {
     pub(crate) copying: Option<u64>,
     pub(crate) handover: Handover,
     memory_is_clean: bool,
-    pub(crate) turn: usize,
+    turn: Turn,
 }
 
 /// A checkpoint after which the vCPU has not run on yet.
@@ -208,9 +210,6 @@ pub(crate) struct Pause {
     /// Host TSC at the exit.
     pub since: u64,
 }
-
-/// Longest time in TSC milliseconds that one of several vCPUs runs before the next one's turn.
-const TURN_MS: u64 = 2;
 
 impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     /// A machine that has not begun. `memory_is_clean` says that guest memory is known to be zero.
@@ -245,7 +244,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             copying: None,
             handover,
             memory_is_clean,
-            turn: 0,
+            turn: Turn::default(),
         }
     }
 
@@ -269,7 +268,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         let host = self.outside.now();
         let now = self.guest_time(host);
         self.board.advance(now);
-        let Some(cpu) = self.choose() else {
+        let Some(cpu) = self.choose(host) else {
             self.report_handover();
             return Next::Wait(self.host_deadline(host, now));
         };
@@ -279,30 +278,15 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         }
         self.exits += 1;
         let outcome = self.answer(cpu);
+        if self.board.take_call() {
+            self.end_turn();
+        }
         self.report_pause();
         self.report_handover();
         let next = self.conclude(cpu, outcome);
         self.carry_out_effects();
         self.drain_console();
         next
-    }
-
-    /// A vCPU that has something to do; they take turns.
-    fn choose(&mut self) -> Option<usize> {
-        let count = self.processors.len();
-        for i in 0..count {
-            let cpu = (self.turn + i) % count;
-            let wakes = self.board.pending(cpu).is_some();
-            let processor = &mut self.processors[cpu];
-            if processor.activity == Activity::Halted && (wakes || processor.nmi) {
-                processor.activity = Activity::Running;
-            }
-            if processor.activity == Activity::Running && !processor.away {
-                self.turn = cpu + 1;
-                return Some(cpu);
-            }
-        }
-        None
     }
 
     fn answer(&mut self, cpu: usize) -> Outcome {

@@ -49,6 +49,8 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("succession-incumbent-crashes-at-every-step", succession::incumbent_crashes),
     ("succession-successor-crashes-at-every-step", succession::successor_crashes),
     ("guests-of-succession", work::guests_of_succession),
+    ("linux-2-vcpus", work::on_2_vcpus),
+    ("linux-4-vcpus", work::on_4_vcpus),
 ];
 
 /// A booted system for a scenario; its socket lies beside the log.

@@ -2,6 +2,7 @@
 //! Guests that notice for themselves when something is wrong, and find nothing: a Linux that works on all of its vCPUs, and one that
 //! watches the time.
 
+use super::checkpoints::{create, restore};
 use super::{boot_system, undisturbed};
 use crate::evidence::{Round, Tick, Ticks};
 use crate::live::Live;
@@ -16,6 +17,30 @@ const TICK: &str = "tick";
 const ROUNDS: u64 = 10;
 /// Lines of the guest `tick`.
 const COUNTS: u64 = 20;
+
+/// Linux works on two vCPUs.
+pub fn on_2_vcpus(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    works(boot_system("smp-2", machine, iso, log)?, 2)
+}
+
+/// Linux works on four vCPUs.
+pub fn on_4_vcpus(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    works(boot_system("smp-4", machine, iso, log)?, 4)
+}
+
+/// All CPUs come online and work; so they do after a checkpoint, and after going back to it.
+fn works(mut live: Live, cpus: u64) -> Result<()> {
+    let mut guest = VmConsole::of(LINUX);
+    let before = live.beat_after(0)?;
+    live.wait_guest(&mut guest, &format!("guest: cpus {cpus} "))?;
+    let first = rounds_after(&mut live, &mut guest, 0, cpus)?;
+    let id = create(&mut live, LINUX)?;
+    let later = rounds_after(&mut live, &mut guest, first, cpus)?;
+    restore(&mut live, LINUX, id)?;
+    let again = round_before(&mut live, &mut guest, later, cpus)?;
+    rounds_after(&mut live, &mut guest, again, cpus)?;
+    undisturbed(&mut live, before)
+}
 
 /// The guests of the demonstration of succession, left alone: none has anything to complain of.
 pub fn guests_of_succession(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
@@ -37,6 +62,19 @@ fn rounds_after(live: &mut Live, guest: &mut VmConsole, round: u64, cpus: u64) -
         let next = next_round(live, guest, cpus)?;
         if next >= round + ROUNDS {
             return Ok(next);
+        }
+    }
+}
+
+/// Waits until the guest counts a round before `round` again: it has gone back.
+fn round_before(live: &mut Live, guest: &mut VmConsole, round: u64, cpus: u64) -> Result<u64> {
+    loop {
+        let next = next_round(live, guest, cpus)?;
+        if next < round {
+            return Ok(next);
+        }
+        if next > round + 3 * ROUNDS {
+            bail!("the guest did not go back: round {next} after {round}");
         }
     }
 }
