@@ -61,6 +61,11 @@ impl Live {
         }
     }
 
+    /// Gives the scenario so much time from now on.
+    pub fn allow(&mut self, time: Duration) {
+        self.end = Instant::now() + time;
+    }
+
     /// Takes note of what the machine's console says; an error if the machine is gone.
     pub fn watch(&mut self) -> Result<()> {
         watch(&mut self.running, self.verbose, &mut self.said)

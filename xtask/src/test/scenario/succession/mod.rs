@@ -14,12 +14,15 @@ use api::root::Inventory;
 use api::succession::{Fault, Request};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 /// The smallest system with a VM.
 const SMALL: &str = "succession-small";
 /// Actions of an incumbent that has decided to leave, and one more: no crash among them brings it back, and nobody is left to ask whether
 /// there was one.
 const TAIL: u32 = 6;
+/// Time limit of one of the two.
+const CAMPAIGN: Duration = Duration::from_secs(2400);
 
 /// The images of the two versions, for the system of a manifest.
 pub struct Images {
@@ -63,7 +66,7 @@ pub fn without_vms(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
 
 /// Successions on one boot, one after the other, under a VM that counts its beats: nothing is lost from one to the next.
 pub fn ten_in_a_row(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
-    let (images, mut live) = small(machine, iso, log)?;
+    let (images, mut live) = small_on(3, machine, iso, log)?;
     let mut free = [0; 2];
     for round in 0..5 {
         there_and_back(&mut live, &images).with_context(|| format!("round {round}"))?;
@@ -75,10 +78,6 @@ pub fn ten_in_a_row(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
         free = [free[1], now];
     }
     Ok(())
-}
-
-fn small(machine: &Machine, iso: &Path, log: &Path) -> Result<(Images, Live)> {
-    small_on(3, machine, iso, log)
 }
 
 /// The small system on a machine with so many CPUs, and its images.
@@ -108,7 +107,8 @@ fn other<'a>(images: &'a Images, here: &str) -> (&'a [u8], &'static str) {
 /// After each crash one of the two has everything, the VM beats on, and a new succession succeeds. Ends when a succession has fewer actions
 /// than the number of the one to stop before.
 fn crashes(machine: &Machine, iso: &Path, log: &Path, successor: bool) -> Result<()> {
-    let (images, mut live) = small(machine, iso, log)?;
+    let (images, mut live) = small_on(2, machine, iso, log)?;
+    live.allow(CAMPAIGN);
     let inventory = succession::inventory(&mut live)?;
     let mut here = FIRST.to_owned();
     let (mut tail, mut back, mut forward) = (TAIL, 0, 0);
