@@ -91,9 +91,6 @@ impl Machine {
         }
         command.args(["-smbios", &self.smbios()]).arg("-cdrom").arg(iso);
         command.args(&self.extra);
-        if let Ok(x) = std::env::var("DBGQ") {
-            command.args(x.split_whitespace());
-        }
         command
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Frequencies of the clocks, measured once against the PIT.
+//! Frequencies of the clocks, measured once against the PIT, or against the TSC where its own is told.
 
 use crate::port::{in8, out8};
 use crate::{cpu, lapic, println};
@@ -24,6 +24,9 @@ const MEASUREMENTS: [usize; 2] = [3, 25];
 const GOOD: u64 = 1000;
 /// Reads of the output before the PIT is taken as not there: 10 ms are at most a hundred thousand.
 const PATIENCE: usize = 20_000_000;
+
+/// No TSC is faster: 100 GHz.
+const MOST_KHZ: u64 = 100_000_000;
 
 static TSC_KHZ: AtomicU64 = AtomicU64::new(0);
 /// APIC timer ticks per TSC tick, as a fraction of 2^32.
@@ -51,10 +54,11 @@ struct Measurement {
 
 /// Measures TSC and APIC timer. On a machine that is itself emulated we may be stopped at any place: only a measurement
 /// whose *ends* were not disturbed says anything, however long it took.
-pub(crate) fn calibrate() {
+pub(crate) fn calibrate(tsc_khz: Option<u64>) {
+    let told = tsc_khz.filter(|khz| (1..=MOST_KHZ).contains(khz));
     let mut best: Option<Measurement> = None;
     for number in 1..=MEASUREMENTS[1] {
-        let Some(new) = measure() else { break };
+        let Some(new) = told.map_or_else(measure, |khz| Some(measure_timer(khz))) else { break };
         let best = best.get_or_insert(new);
         if new.doubt < best.doubt {
             *best = new;
@@ -67,10 +71,29 @@ pub(crate) fn calibrate() {
         println!("core: there is no PIT to measure the clocks with");
         crate::trap::stop();
     };
+    TIMER_RATIO.store((u64::from(best.timer) << 32) / best.tsc, Ordering::Relaxed);
+    if let Some(khz) = told {
+        return TSC_KHZ.store(khz, Ordering::Relaxed);
+    }
     let unit = u128::from(TICKS * 1000);
     let khz = (u128::from(best.tsc) * u128::from(PIT_HZ) + unit / 2) / unit;
     TSC_KHZ.store(khz as u64, Ordering::Relaxed);
-    TIMER_RATIO.store((u64::from(best.timer) << 32) / best.tsc, Ordering::Relaxed);
+}
+
+/// Measures the APIC timer alone, for 10 ms.
+fn measure_timer(tsc_khz: u64) -> Measurement {
+    let before_start = cpu::rdtsc();
+    lapic::count_start();
+    let start = cpu::rdtsc();
+    let mut before_end = start;
+    while before_end.wrapping_sub(start) < 10 * tsc_khz {
+        before_end = cpu::rdtsc();
+    }
+    let timer = lapic::counted();
+    let end = cpu::rdtsc();
+    lapic::count_stop();
+    let doubt = start.saturating_sub(before_start) + end.saturating_sub(before_end);
+    Measurement { tsc: end.saturating_sub(start), timer, doubt }
 }
 
 fn measure() -> Option<Measurement> {

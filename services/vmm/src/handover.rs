@@ -150,7 +150,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     pub(crate) fn hand_over(&mut self, vcpu: u32) -> Result<(), Refusal> {
         let cpu = self.number(vcpu)?;
         if self.handover.place == Place::Arriving {
-            return Err(Refusal::NotHere);
+            // It goes back as it came: the state is still where it was.
+            return self.header().map(|_| ()).map_err(|_| Refusal::NotHere);
         }
         if self.processors[cpu].away {
             return Ok(());

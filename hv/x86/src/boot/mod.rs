@@ -23,6 +23,8 @@ pub const DEBUG_EXIT_PORT: u16 = 0xf4;
 /// Word of the command line: of the machine only the CPU that boots, and what the memory map lists, is this image's. Other CPUs and the
 /// interrupt controllers are left as they are until they are adopted.
 const ALONE: &str = "alone";
+/// Begins the word that says how fast the TSC is, in ticks per millisecond, where somebody has measured it already.
+const TSC_KHZ: &str = "tsc-khz=";
 /// Value that says that a run went wrong.
 pub const DEBUG_EXIT_FAILED: u32 = 0x11;
 
@@ -150,7 +152,8 @@ extern "C" fn boot_main(information: u64, image: u64, entry_tsc: u64) -> ! {
     trap::DEBUG_EXIT.store(has_option("debug-exit"), Ordering::Relaxed);
     ioapic::init(&madt, has_option(ALONE));
     lapic::init_this_cpu();
-    clock::calibrate();
+    let told = facts().command_line.split_ascii_whitespace().find_map(|word| word.strip_prefix(TSC_KHZ));
+    clock::calibrate(told.and_then(|digits| digits.parse().ok()));
     understudy_kernel_start()
 }
 

@@ -251,7 +251,7 @@ fn show(system: &mut System, caller: usize) -> Result<()> {
 
 fn carved(system: &mut System) -> Result<Reply> {
     let (rsdp, start_page) = (system.boot.acpi_rsdp, system.boot.start_page);
-    let own = ["alone", "serial=", "rsdp=", "operator-secret="];
+    let own = ["alone", "serial=", "rsdp=", "tsc-khz=", "operator-secret="];
     let words = crate::system::command_line(system.boot).split_ascii_whitespace();
     let shared: Vec<&str> = words.filter(|word| !own.iter().any(|own| word.starts_with(own))).collect();
     let command_line = shared.join(" ");

@@ -7,6 +7,7 @@ use alloc::vec;
 
 use api::estate::{BRIDGE_MODULE, Inventory, Range, Reply};
 use api::handover::WINDOW_BYTES;
+use rt::time;
 use rt::window::{self, Owned};
 use succession::multiboot::{Core, Information, Placer};
 
@@ -75,7 +76,10 @@ pub fn fill(image: &Image, carved: &Reply, inventory: &Inventory) -> Result<Laun
     let entry = filler.core(bundle.entry("core").unwrap_or_default())?;
     let mut room = vec![0; INFORMATION as usize];
     let mut information = Information::new(&mut room);
-    information.command_line(&format!("{command_line} alone serial={console:x} rsdp={rsdp:x}"));
+    // Nobody has the PIT to itself; and two measurements would differ.
+    let khz = time::tsc_khz();
+    let words = format!("{command_line} alone serial={console:x} rsdp={rsdp:x} tsc-khz={khz}");
+    information.command_line(&words);
     for name in ["root", "manifest", "services"] {
         let (from, to) = filler.module(bundle.entry(name).unwrap_or_default())?;
         information.module(from, to, name);
