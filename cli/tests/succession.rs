@@ -70,11 +70,9 @@ fn scene(successor: bool, phase: Phase, owned: usize) -> Scene {
             version: if successor { "0.2.0" } else { "0.1.0" }.into(),
             incumbent: !successor,
             phase,
-            generation: 0,
             resources: names.len() as u32,
             owned: owned as u32,
-            message: String::new(),
-            blackouts: Vec::new(),
+            ..Status::default()
         },
         holdings: names.iter().enumerate().map(holding).collect(),
         hangs_up: false,

@@ -121,6 +121,10 @@ pub struct Done {
     pub resources: Vec<Holding>,
     /// Successions since the machine started.
     pub generation: u32,
+    /// TSC ticks from launch to greeting.
+    pub launch_ticks: u64,
+    /// TSC ticks from the request to begin to the end; the operator's own delay in letting the incumbent leave is in it.
+    pub total_ticks: u64,
 }
 
 /// One succession from the staging of the image to its end.
@@ -132,7 +136,8 @@ pub fn succeed(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str))
     let status = follow(live, say, "the successor owns everything", &from, |status| {
         status.phase == Phase::Quiet && status.version == version
     })?;
-    Ok(Done { version: status.version, blackouts, resources, generation: status.generation })
+    let Status { version, generation, launch_ticks, total_ticks, .. } = status;
+    Ok(Done { version, blackouts, resources, generation, launch_ticks, total_ticks })
 }
 
 /// Sends the image, if it is not there, reads the plan, and begins; the version that it begins from.

@@ -22,6 +22,10 @@ pub const FROM_SECOND_AT: u64 = 0x3000;
 pub const INVENTORY_AT: u64 = 0x4000;
 /// Offset of a word behind the messages: number plus one of the action before which the successor's service is to stop, for fault injection.
 pub const FAULT_AT: u64 = INVENTORY_AT - 8;
+/// Offset of a word before it: TSC at the request to begin.
+pub const BEGUN_AT: u64 = FAULT_AT - 8;
+/// Offset of a word before that: TSC at the launch.
+pub const LAUNCHED_AT: u64 = BEGUN_AT - 8;
 /// Offset of the first VM's handover window; those of the others follow.
 pub const WINDOWS_AT: u64 = 0x2_0000;
 /// Name of the boot module that is the bridge: who finds it was started beside another hypervisor.

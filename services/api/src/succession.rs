@@ -148,6 +148,10 @@ pub struct Status {
     pub message: String,
     /// What the last handover of each vCPU cost.
     pub blackouts: Vec<Blackout>,
+    /// TSC ticks from the launch of the hypervisor that answers until it could receive; 0 if it was not launched by another.
+    pub launch_ticks: u64,
+    /// TSC ticks from the request to begin until the hypervisor that answers owned everything; 0 as above.
+    pub total_ticks: u64,
 }
 
 /// The time during which a vCPU did not run because it changed owner.

@@ -8,6 +8,7 @@
 mod budget;
 mod checkpoint;
 mod runs;
+mod succession;
 
 use crate::image::{self, Scope};
 use crate::lint;
@@ -67,12 +68,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
 /// How far apart, in percent, the values are that must not depend on the size of memory.
 fn derived(values: &Values) -> Values {
-    let pauses: Vec<u64> =
-        values.iter().filter(|(name, _)| name.starts_with("checkpoint_pause_")).map(|(_, v)| *v).collect();
     let mut derived = Values::new();
-    if let (Some(least), Some(most)) = (pauses.iter().min(), pauses.iter().max()) {
-        let percent = (most - least) * 100 / (*least).max(1);
-        derived.insert("checkpoint_pause_spread_percent".to_owned(), percent);
+    for what in ["checkpoint_pause", "handover_blackout"] {
+        let of_sizes = values.iter().filter(|(name, _)| name.starts_with(&format!("{what}_")));
+        let costs: Vec<u64> = of_sizes.map(|(_, value)| *value).collect();
+        if let (Some(least), Some(most)) = (costs.iter().min(), costs.iter().max()) {
+            derived.insert(format!("{what}_spread_percent"), (most - least) * 100 / (*least).max(1));
+        }
     }
     derived
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The boots that measure: each bench case of the test suite, and systems whose services print what they measured.
 
+use super::succession::{self, What};
 use super::{Values, checkpoint};
 use crate::paths;
 use crate::process;
@@ -22,6 +23,8 @@ enum Kind {
     Case(Box<Machine>),
     /// A system with a VM of so many MiB.
     Checkpoint(&'static str, u32),
+    /// A system that is followed by another version of itself.
+    Succession(&'static str, What),
 }
 
 /// Time limit of a case.
@@ -35,6 +38,15 @@ pub fn all() -> Result<Vec<Run>> {
     runs.extend(
         sizes.map(|(name, mib)| Run { name: format!("checkpoint-{mib}"), kind: Kind::Checkpoint(name, mib) }),
     );
+    let successions = [
+        ("bench-succession-64", What::Blackout(64)),
+        ("bench-succession-1024", What::Blackout(1024)),
+        ("bench-succession-4-vms", What::Course),
+    ];
+    runs.extend(successions.map(|(name, what)| Run {
+        name: name.trim_start_matches("bench-").to_owned(),
+        kind: Kind::Succession(name, what),
+    }));
     Ok(runs)
 }
 
@@ -59,6 +71,7 @@ impl Run {
         match &self.kind {
             Kind::Case(machine) => self.case(machine, iso),
             Kind::Checkpoint(name, mib) => checkpoint::measure(iso, name, *mib),
+            Kind::Succession(name, what) => succession::measure(iso, name, *what),
         }
     }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The image of a second version of the hypervisor, signed: what the operator sends for a succession.
 //!
-//! Owns what goes into it. The format is `bundle`'s, the key is of `keys`. The second version has a build directory of its own (`target/next`), so
-//! that the two do not undo each other's work.
+//! Owns what goes into it. The format is `bundle`'s, the key is of `keys`. Another version than the current one
+//! has a build directory of its own (`target/next/VERSION`).
 
 use super::edition::Edition;
 use super::manifest::{self, System};
@@ -24,7 +24,7 @@ use std::sync::Mutex;
 /// The version that it has by default: one minor version on.
 pub const DEFAULT_VERSION: &str = "0.2.0";
 
-/// One build at a time: each has a version, and the folder is the same.
+/// One build at a time: cargo would let them wait for each other anyway.
 static COMPILING: Mutex<()> = Mutex::new(());
 
 /// An image that was made.
@@ -55,7 +55,7 @@ pub fn make(version: &str, system: &str) -> Result<Successor> {
         _ => false,
     };
     let wanted: Vec<&Package> = packages.iter().filter(is_wanted).collect();
-    let folder = paths::in_target("next");
+    let folder = folder_of(&edition)?;
     let compiled = COMPILING.lock().map_err(|_| anyhow!("another build of a successor failed"))?;
     compile(&wanted, &edition, &folder)?;
     let mut services = Archive::default();
@@ -76,6 +76,14 @@ pub fn make(version: &str, system: &str) -> Result<Successor> {
     let header = header(&edition);
     let borrowed = entries.each_ref().map(|(name, bytes)| (*name, bytes.as_slice()));
     write(header, &system.name, &borrowed, parts)
+}
+
+/// Where a version is built: what is built anyway is not built twice, and no two versions undo each other's work.
+fn folder_of(edition: &Edition) -> Result<PathBuf> {
+    if edition.version() == Edition::current()?.version() {
+        return Ok(paths::target().to_owned());
+    }
+    Ok(paths::in_target("next").join(edition.version().to_string()))
 }
 
 /// What this version says of itself.

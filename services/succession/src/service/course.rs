@@ -64,8 +64,9 @@ fn words<const N: usize>(at: u64) -> Result<&'static [AtomicU64; N], String> {
     part.ok_or_else(|| "the bridge is too short".into())
 }
 
-fn fault_word() -> Result<&'static AtomicU64, String> {
-    let [word]: &[AtomicU64; 1] = words(FAULT_AT)?;
+/// A word of the bridge, by its offset.
+pub fn word(at: u64) -> Result<&'static AtomicU64, String> {
+    let [word]: &[AtomicU64; 1] = words(at)?;
     Ok(word)
 }
 
@@ -158,7 +159,7 @@ impl Course {
         // Once, whatever becomes of this service.
         if !first {
             course.fault =
-                fault_word()?.swap(0, Ordering::Relaxed).checked_sub(1).map(|action| action as u32);
+                word(FAULT_AT)?.swap(0, Ordering::Relaxed).checked_sub(1).map(|action| action as u32);
         }
         course.event(if first || environment.restarts > 0 { Event::Done } else { Event::Start });
         Ok(course)
@@ -202,7 +203,7 @@ impl Course {
     /// Lets the service of one party stop before an action.
     pub fn inject(&mut self, fault: Fault) -> Result<(), String> {
         if fault.successor {
-            fault_word()?.store(u64::from(fault.action) + 1, Ordering::Relaxed);
+            word(FAULT_AT)?.store(u64::from(fault.action) + 1, Ordering::Relaxed);
         } else {
             self.fault = Some(fault.action);
         }

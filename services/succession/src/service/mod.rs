@@ -9,6 +9,7 @@ mod report;
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::sync::atomic::Ordering;
 
 use abi::syscall::FOREVER;
 use api::estate;
@@ -38,6 +39,9 @@ pub struct Service {
     course: Option<Course>,
     /// For the next succession.
     fault: Option<Fault>,
+    /// What the succession that brought this hypervisor took; see `api::succession::Status`.
+    launch_ticks: u64,
+    total_ticks: u64,
     /// What was last done, or went wrong.
     message: String,
 }
@@ -49,7 +53,8 @@ pub fn main(environment: &'static Environment) {
     };
     let Some(root) = Client::connect() else { panic!("the manifest does not let this service call root") };
     let (image, message) = (Image::default(), String::from("no succession so far"));
-    let mut service = Service { environment, root, image, course: None, fault: None, message };
+    let (course, fault, launch_ticks, total_ticks) = (None, None, 0, 0);
+    let mut service = Service { environment, root, image, course, fault, launch_ticks, total_ticks, message };
     service.join();
     loop {
         service.pump();
@@ -126,8 +131,9 @@ impl Service {
         if !plan.obstacles.is_empty() {
             return Err(plan.obstacles.join("; "));
         }
+        let begun = time::now();
         let carved = self.estate(estate::Request::Carve(launch::CARVE_OUT))?;
-        let prepared = self.prepare(&carved);
+        let prepared = self.prepare(&carved, begun);
         if prepared.is_err() {
             // Nothing has begun: what was carved out goes back.
             self.course = None;
@@ -136,8 +142,9 @@ impl Service {
         prepared
     }
 
-    fn prepare(&mut self, carved: &estate::Reply) -> Result<(), String> {
+    fn prepare(&mut self, carved: &estate::Reply, begun: u64) -> Result<(), String> {
         let mut course = Course::create(self.environment)?;
+        course::word(estate::BEGUN_AT)?.store(begun, Ordering::Relaxed);
         course.launch = Some(launch::fill(&self.image, carved, &course.inventory)?);
         if let Some(fault) = self.fault.take() {
             course.inject(fault)?;

@@ -5,15 +5,16 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::sync::atomic::Ordering;
 
-use api::estate::{Item, LEDGER_AT, Request};
+use api::estate::{BEGUN_AT, Item, LAUNCHED_AT, LEDGER_AT, Request};
 use api::vmm::{self, Vmm};
 use rt::ipc::Client;
 use rt::time;
 use succession::{Action, Actions, Event, Incumbent, Message, Party, Resource, Successor, Table, Turn, Word};
 
 use super::Service;
-use super::course::{Course, Side};
+use super::course::{Course, Side, word};
 use super::image::name_of;
 
 impl Service {
@@ -66,6 +67,10 @@ impl Service {
                 self.estate(Request::Open(vm))?;
                 self.send(&message)
             }
+            Action::Send(message @ Message::Greet { .. }) => {
+                self.launch_ticks = since(LAUNCHED_AT);
+                course.send(&message)
+            }
             Action::Send(message) => course.send(&message),
             Action::Change(resource, change) => {
                 let changed = course.ledger.change(course.me, resource, change);
@@ -102,6 +107,7 @@ impl Service {
         let course = self.course.as_mut().ok_or("there is no succession")?;
         let launch = course.launch.take().ok_or("the carve-out is not filled")?;
         course.launched = time::now();
+        word(LAUNCHED_AT)?.store(course.launched, Ordering::Relaxed);
         self.estate(Request::Launch { entry: launch.entry, information: launch.information })?;
         self.message = "launched".to_string();
         Ok(())
@@ -165,8 +171,12 @@ impl Service {
     fn settle(&mut self) -> Result<(), String> {
         let Some(course) = self.course.take() else { return Ok(()) };
         let back = course.me == Party::First;
+        let total = since(BEGUN_AT);
         drop(course);
         self.estate(Request::Settle)?;
+        if !back {
+            self.total_ticks = total;
+        }
         self.message = String::from(if back { "everything is back" } else { "succeeded" });
         log::info!("{}: this hypervisor, {}, owns the machine", self.message, super::VERSION);
         Ok(())
@@ -185,6 +195,11 @@ impl Service {
             _ => {}
         }
     }
+}
+
+/// Ticks since the TSC in a word of the bridge.
+fn since(at: u64) -> u64 {
+    word(at).map_or(0, |word| time::now().saturating_sub(word.load(Ordering::Relaxed)))
 }
 
 const fn item(resource: Resource) -> Option<Item> {

@@ -33,6 +33,8 @@ impl Service {
             message: self.message.clone(),
             generation: self.generation(),
             blackouts: self.blackouts(),
+            launch_ticks: self.launch_ticks,
+            total_ticks: self.total_ticks,
             ..Status::default()
         };
         let Some(course) = &self.course else { return status };

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Costs of a succession: systems of `tests/manifests/bench-succession-*.toml` that follow themselves.
+//!
+//! On two CPUs, the fewest there can be. Under icount the CPUs take turns, so what one waits for the other is counted too.
+
+use super::Values;
+use crate::demo::succession::NEXT;
+use crate::image::successor;
+use crate::live::Live;
+use crate::paths;
+use crate::qemu::{Machine, System};
+use crate::succession;
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::time::Duration;
+
+/// What is measured in a system.
+#[derive(Clone, Copy)]
+pub enum What {
+    /// The blackout of a VM with so many MiB.
+    Blackout(u32),
+    /// The launch, and the whole of it.
+    Course,
+}
+
+/// Measures one succession.
+pub fn measure(iso: &Path, name: &'static str, what: What) -> Result<Values> {
+    let image = std::fs::read(successor::make(NEXT, name)?.path)?;
+    let machine = Machine {
+        system: System::Named(name),
+        cpus: 2,
+        memory_mib: 2048,
+        icount: true,
+        ..Machine::default()
+    };
+    let folder = paths::in_target("bench").join(name);
+    let mut live = Live::boot(machine, iso, &folder.join("serial.log"), &folder, false)?;
+    live.allow(Duration::from_secs(1200));
+    live.wait_line("root: ready")?;
+    let done = succession::succeed(&mut live, &image, NEXT, &|_| {})?;
+    let worst = done.blackouts.iter().map(|blackout| blackout.ticks).max().context("no VM has moved")?;
+    Ok(match what {
+        What::Blackout(mib) => Values::from([(format!("handover_blackout_{mib}"), worst)]),
+        What::Course => Values::from([
+            ("succession_launch".to_owned(), done.launch_ticks),
+            ("succession_total".to_owned(), done.total_ticks),
+        ]),
+    })
+}
