@@ -10,7 +10,7 @@ use crate::system::{self, Timer};
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How far the clocks may go apart, preemption between the two readings aside.
+/// How far the clocks may go apart, time between two readings aside.
 const DISTANCE: Duration = Duration::from_millis(50);
 /// Interval of the timer.
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -46,19 +46,40 @@ pub fn tour(cpus: usize) -> Result<(), String> {
     Ok(())
 }
 
+/// Both clocks at one moment, which lay between two readings of the monotonic one.
+#[derive(Clone, Copy)]
+struct Pair {
+    monotonic: Instant,
+    real: Duration,
+    /// How long the readings took: this program may have been kept waiting in between.
+    took: Duration,
+}
+
+impl Pair {
+    fn read() -> Result<Self, String> {
+        let monotonic = read()?;
+        let real = SystemTime::now().duration_since(UNIX_EPOCH);
+        let real = real.map_err(|error| format!("CLOCK_REALTIME: {error}"))?;
+        Ok(Self { monotonic, real, took: read()?.saturating_duration_since(monotonic) })
+    }
+}
+
 /// The clocks as they were at the start.
 pub struct Clocks {
-    start: Instant,
-    real: Duration,
+    first: Pair,
     timer: Timer,
+    /// Just before, and just after, the timer was started.
+    started: (Instant, Instant),
     expired: u32,
 }
 
 impl Clocks {
     /// Begins.
     pub fn new() -> Result<Self, String> {
-        let start = Instant::now();
-        Ok(Self { start, real: real_time()?, timer: Timer::every(INTERVAL)?, expired: 0 })
+        let first = Pair::read()?;
+        let before = read()?;
+        let timer = Timer::every(INTERVAL)?;
+        Ok(Self { first, timer, started: (before, read()?), expired: 0 })
     }
 
     /// Sleeps until `due`.
@@ -72,35 +93,28 @@ impl Clocks {
 
     /// Compares everything.
     pub fn check(&mut self) -> Result<(), String> {
-        let before = read()?;
-        let real = real_time()?;
-        let between = read()?.saturating_duration_since(before);
-        if real < YEAR_2020 {
-            return Err(format!("CLOCK_REALTIME is {real:?}"));
+        let now = Pair::read()?;
+        if now.real < YEAR_2020 {
+            return Err(format!("CLOCK_REALTIME is {:?}", now.real));
         }
-        let moved = before.saturating_duration_since(self.start);
-        let distance = (self.real + moved).abs_diff(real);
-        if distance > DISTANCE + between {
+        let moved = now.monotonic.saturating_duration_since(self.first.monotonic);
+        let distance = (self.first.real + moved).abs_diff(now.real);
+        if distance > DISTANCE + self.first.took + now.took {
             return Err(format!("CLOCK_REALTIME and CLOCK_MONOTONIC went {distance:?} apart"));
         }
         self.check_timer()
     }
 
     fn check_timer(&mut self) -> Result<(), String> {
-        let earliest = read()?.saturating_duration_since(self.start);
+        let least = read()?.saturating_duration_since(self.started.1);
         self.expired += u32::try_from(self.timer.wait()?).map_err(|error| error.to_string())?;
-        let latest = read()?.saturating_duration_since(self.start);
-        // It was started a little after `start`, which the real clock's reading may have made more.
+        let most = read()?.saturating_duration_since(self.started.0);
         let expired = INTERVAL * self.expired;
-        if expired > latest + INTERVAL || expired + DISTANCE < earliest {
-            return Err(format!("a timer says {expired:?}, the clock {earliest:?} to {latest:?}"));
+        if expired > most || expired + DISTANCE < least {
+            return Err(format!("a timer says {expired:?}, the clock {least:?} to {most:?}"));
         }
         Ok(())
     }
-}
-
-fn real_time() -> Result<Duration, String> {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| format!("CLOCK_REALTIME: {error}"))
 }
 
 #[cfg(test)]
@@ -117,14 +131,14 @@ mod tests {
     #[test]
     fn a_clock_that_goes_apart_is_noticed() {
         let mut clocks = Clocks::new().unwrap();
-        clocks.real += Duration::from_secs(1);
+        clocks.first.real += Duration::from_secs(1);
         assert!(clocks.check().unwrap_err().contains("apart"));
     }
 
     #[test]
     fn a_timer_that_lags_is_noticed() {
         let mut clocks = Clocks::new().unwrap();
-        clocks.start -= Duration::from_secs(1);
+        clocks.started.1 -= Duration::from_secs(1);
         assert!(clocks.check_timer().unwrap_err().contains("a timer says"));
     }
 }
