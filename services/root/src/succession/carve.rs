@@ -37,6 +37,10 @@ pub fn examine(system: &mut System, bytes: u64) -> Result<Reply> {
     if system.estate.free_bytes() < bytes + (1 << 20) {
         return Err(Failure::new(format!("{} MiB of memory are not free", bytes >> 20)));
     }
+    if let Some((_, vm)) = system.vms().find(|(_, vm)| vm.thread.is_none()) {
+        let name = &vm.spec.name;
+        return Err(Failure::new(format!("the VM {name:?} has no monitor that runs, and cannot move")));
+    }
     let vms = system.vms().map(|(_, vm)| vm.spec.name.clone()).collect();
     Ok(Reply::Fit { cpu: system.cpus[cpu].apic_id, console: SPARE_CONSOLE, vms })
 }

@@ -5,10 +5,13 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use api::Interface;
+use api::checkpoint::{self, Checkpoint};
 use api::estate::{self, Vm};
 use api::manifest::Manifest;
 use api::succession::{MAX_IMAGE, Plan};
 use bundle::{Bundle, Header, PublicKey, Span, Version, compatible, key_from_hex};
+use rt::ipc::Client;
 use succession::multiboot::Core;
 
 use super::{Service, VERSION, launch};
@@ -97,6 +100,7 @@ impl Service {
             Ok(other) => plan.obstacles.push(format!("root: {other:?}")),
             Err(why) => plan.obstacles.push(why),
         }
+        plan.obstacles.extend(self.would_be_lost());
         match self.image.open() {
             Ok(bundle) => {
                 plan.to = bundle.header().version.to_string();
@@ -105,6 +109,18 @@ impl Service {
             Err(why) => plan.obstacles.push(format!("the image is refused: {why}")),
         }
         plan
+    }
+
+    /// Checkpoints in memory: they do not move, and nobody shall lose one by a succession.
+    fn would_be_lost(&self) -> Option<String> {
+        let client = Client::<Checkpoint>::named(Checkpoint::NAME).filter(|_| self.runs(Checkpoint::NAME))?;
+        match client.call(&checkpoint::Request::List { from: 0 }) {
+            Ok(checkpoint::Reply::List(list)) if list.is_empty() => None,
+            Ok(checkpoint::Reply::List(_)) => {
+                Some("there are checkpoints, which would be lost: remove them first".into())
+            }
+            other => Some(format!("checkpoint: {other:?}")),
+        }
     }
 
     /// Why this image cannot follow.

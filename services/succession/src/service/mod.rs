@@ -13,7 +13,7 @@ use core::sync::atomic::Ordering;
 
 use abi::syscall::FOREVER;
 use api::estate;
-use api::root::{self, Root};
+use api::root::{self, ProcessState, Root};
 use api::succession::{Fault, Phase, Reply, Request, Succession};
 use api::{Badge, CONTROL};
 use rt::ipc::{Client, Event, Server};
@@ -79,6 +79,23 @@ impl Service {
             Ok(root::Reply::Estate(estate::Reply::Refused(why))) => Err(why),
             Ok(root::Reply::Estate(reply)) => Ok(reply),
             other => Err(format!("root: {other:?}")),
+        }
+    }
+
+    /// Whether a service is there to answer.
+    pub fn runs(&self, name: &str) -> bool {
+        let mut from = 0;
+        loop {
+            let Ok(root::Reply::Ps(processes)) = self.root.call(&root::Request::Ps(from)) else {
+                return false;
+            };
+            if processes.is_empty() {
+                return false;
+            }
+            if let Some(process) = processes.iter().find(|process| process.name == name) {
+                return process.state == ProcessState::Running;
+            }
+            from += processes.len() as u32;
         }
     }
 

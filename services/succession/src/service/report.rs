@@ -17,6 +17,9 @@ use super::{Service, VERSION};
 impl Service {
     /// The status of a VM, by its VMM.
     pub fn vm_status(&self, name: &str) -> Result<vmm::Status, String> {
+        if !self.runs(name) {
+            return Err(format!("{name} does not run"));
+        }
         let client =
             Client::<Vmm>::named(name).ok_or("the manifest does not let this service call the VM")?;
         match client.call(&vmm::Request::Status) {

@@ -43,6 +43,7 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("succession-on-one-cpu-is-refused", circumstances::on_one_cpu),
     ("succession-with-vms-that-do-not-run", circumstances::with_vms_that_do_not_run),
     ("succession-without-an-operator", circumstances::without_an_operator),
+    ("succession-refuses-to-lose-checkpoints", circumstances::with_a_checkpoint),
     ("succession-given-up", circumstances::given_up),
     ("succession-refuses-bad-images", circumstances::with_bad_images),
     ("succession-ten-in-a-row", succession::ten_in_a_row),
