@@ -16,8 +16,13 @@ use vmm::machine::{Config, Machine, Next};
 
 /// How long a caller that has rung may take to ask.
 const PATIENCE_MS: u64 = 2;
-/// How long after a ring it is looked for callers at every exit.
-const RUNG_MS: u64 = 50;
+/// How long after a ring it is looked for callers at every exit, which comes soon then: a caller may be kept from asking by others on its CPU,
+/// and a guest that spins would not be left for it.
+const RUNG_MS: u64 = 2000;
+/// The same once one has been served; another one may have rung at the same time.
+const SERVED_MS: u64 = 50;
+/// Longest run of a vCPU meanwhile.
+const LOOK_MS: u64 = 1;
 
 type OwnMachine = Machine<GuestWindow, Cpu, World>;
 
@@ -69,36 +74,43 @@ fn run(machine: &mut OwnMachine, server: &mut Server<Vmm>) -> ! {
             Next::Step => {
                 // Two who rang at once were one signal: the second one may ask a little later.
                 if rung_until != 0 {
-                    serve_all(machine, server, POLL);
+                    if serve_all(machine, server, POLL) {
+                        rung_until = rung_until.min(rt::time::after_ms(SERVED_MS));
+                    }
                     if rt::time::now() > rung_until {
                         rung_until = 0;
+                        machine.limit_runs(None);
                     }
                 }
             }
             Next::Serve => {
-                rung_until = rt::time::after_ms(RUNG_MS);
-                serve_all(machine, server, rt::time::after_ms(PATIENCE_MS));
+                let served = serve_all(machine, server, rt::time::after_ms(PATIENCE_MS));
+                rung_until = rt::time::after_ms(if served { SERVED_MS } else { RUNG_MS });
+                machine.limit_runs(Some(LOOK_MS));
             }
             Next::Wait(deadline) => {
                 let event = server.receive(deadline);
-                if serve(machine, server, event) {
-                    serve_all(machine, server, rt::time::after_ms(PATIENCE_MS));
+                if serve(machine, server, event)
+                    && !serve_all(machine, server, rt::time::after_ms(PATIENCE_MS))
+                {
+                    rung_until = rt::time::after_ms(RUNG_MS);
+                    machine.limit_runs(Some(LOOK_MS));
                 }
             }
         }
     }
 }
 
-/// Serves callers until none is there any more. One who has just rung gets until `deadline` to ask.
-fn serve_all(machine: &mut OwnMachine, server: &mut Server<Vmm>, deadline: u64) {
-    let mut deadline = deadline;
+/// Serves callers until none is there any more; whether there was one. One who has just rung gets until `deadline` to ask.
+fn serve_all(machine: &mut OwnMachine, server: &mut Server<Vmm>, deadline: u64) -> bool {
+    let (mut deadline, mut served) = (deadline, false);
     loop {
         match server.receive(deadline) {
-            Event::TimedOut => return,
+            Event::TimedOut => return served,
             Event::Notification(_) => {}
             event => {
                 serve(machine, server, event);
-                deadline = POLL;
+                (deadline, served) = (POLL, true);
             }
         }
     }

@@ -17,7 +17,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     pub(super) fn enter(&mut self, cpu: usize, host: u64, now: u64) -> Result<(), Error> {
         self.update_task_priority(cpu)?;
         self.arm(cpu);
-        let mut deadline = self.host_deadline(host, now);
+        let mut deadline = self.host_deadline(host, now).min(host.saturating_add(self.longest_run));
         if self.processors.len() > 1 {
             deadline = deadline.min(self.turn.end());
         }

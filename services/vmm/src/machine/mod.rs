@@ -201,6 +201,8 @@ pub struct Machine<M, V, O> {
     pub(crate) handover: Handover,
     memory_is_clean: bool,
     turn: Turn,
+    /// Longest run of a vCPU in TSC ticks; `u64::MAX` for no limit.
+    longest_run: u64,
 }
 
 /// A checkpoint after which the vCPU has not run on yet.
@@ -245,6 +247,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             handover,
             memory_is_clean,
             turn: Turn::default(),
+            longest_run: u64::MAX,
         }
     }
 
@@ -258,6 +261,11 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     pub(crate) fn guest_time(&mut self, host: u64) -> u64 {
         let offset = self.processors.first_mut().map_or(0, |first| first.vcpu.page().tsc_offset);
         host.wrapping_add(offset)
+    }
+
+    /// From now on a vCPU runs for so many TSC milliseconds at most; `None`: until its next exit.
+    pub fn limit_runs(&mut self, ms: Option<u64>) {
+        self.longest_run = ms.map_or(u64::MAX, |ms| ms.saturating_mul(self.config.tsc_khz));
     }
 
     /// Lets a vCPU run until its next exit, and answers it.
