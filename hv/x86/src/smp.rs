@@ -110,7 +110,7 @@ const INIT_MICROSECONDS: u64 = 10_000;
 const RETRY_MICROSECONDS: u64 = 100_000;
 const RETRIES: usize = 30;
 /// The same for a CPU that is started while others work.
-const LATE_RETRIES: usize = 10;
+const LATE_RETRIES: usize = 50;
 
 /// Index of the CPU that arrived last, plus one.
 static ARRIVED: AtomicUsize = AtomicUsize::new(1);

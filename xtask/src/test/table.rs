@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The boot tests: name, machine, time limit, expectation. `docs/boot-tests.md` shows how to add one.
 
-use super::scenario::SCENARIOS;
+use super::scenario::{LONG_SCENARIOS, SCENARIOS};
 use super::suite;
 use crate::qemu::{Machine, System};
 use anyhow::Result;
@@ -61,6 +61,7 @@ pub fn tests(long: bool) -> Result<Vec<BootTest>> {
         BootTest::new(name, Machine::default(), Expectation::Script(*script))
     };
     tests.extend(SCENARIOS.iter().map(scenario));
+    tests.extend(LONG_SCENARIOS.iter().filter(|_| long).map(scenario));
     Ok(tests)
 }
 

@@ -44,14 +44,18 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("succession-with-vms-that-do-not-run", circumstances::with_vms_that_do_not_run),
     ("succession-without-an-operator", circumstances::without_an_operator),
     ("succession-refuses-to-lose-checkpoints", circumstances::with_a_checkpoint),
-    ("succession-given-up", circumstances::given_up),
     ("succession-refuses-bad-images", circumstances::with_bad_images),
     ("succession-ten-in-a-row", succession::ten_in_a_row),
-    ("succession-incumbent-crashes-at-every-step", succession::incumbent_crashes),
-    ("succession-successor-crashes-at-every-step", succession::successor_crashes),
     ("guests-of-succession", work::guests_of_succession),
     ("linux-2-vcpus", work::on_2_vcpus),
     ("linux-4-vcpus", work::on_4_vcpus),
+];
+
+/// Those that take long, or have not shown yet that a busy host does not disturb them.
+pub const LONG_SCENARIOS: &[(&str, Script)] = &[
+    ("succession-given-up", circumstances::given_up),
+    ("succession-incumbent-crashes-at-every-step", succession::incumbent_crashes),
+    ("succession-successor-crashes-at-every-step", succession::successor_crashes),
 ];
 
 /// A booted system for a scenario; its socket lies beside the log.
