@@ -57,6 +57,15 @@ unsafe extern "C" {
     static understudy_park_end: u8;
 }
 
+impl Mailbox {
+    /// Nobody waits, and nobody is asked to.
+    fn clear(&self) {
+        for word in [&self.asked, &self.parked, &self.go] {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 fn mailbox() -> Option<&'static Mailbox> {
     let page = boot::low_page()?;
     // SAFETY: the page is in the window, and this part of it is used for nothing else, by no image.
@@ -77,9 +86,7 @@ pub(crate) fn remember() {
     if let Some(mailbox) = mailbox()
         && is_boot_processor()
     {
-        for word in [&mailbox.asked, &mailbox.parked, &mailbox.go] {
-            word.store(0, Ordering::Relaxed);
-        }
+        mailbox.clear();
         mailbox.boot_processor.store(lapic::id() + 1, Ordering::Release);
     }
 }
@@ -90,9 +97,7 @@ pub(crate) fn place() -> Option<(u32, u32)> {
     let page = boot::low_page()?;
     let code = &raw const understudy_park;
     let length = (&raw const understudy_park_end) as usize - code as usize;
-    for word in [&mailbox.asked, &mailbox.parked, &mailbox.go] {
-        word.store(0, Ordering::Relaxed);
-    }
+    mailbox.clear();
     // SAFETY: as for the mailbox; the code is shorter than what is left of the page before the parameters of a start.
     unsafe { core::ptr::copy_nonoverlapping(code, window::to_virt(page + LOOP) as *mut u8, length) };
     Some(((page + LOOP) as u32, page as u32))
