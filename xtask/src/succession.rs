@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use api::operator::{Reply as Answer, Request as Question};
 use api::root::{self, Inventory};
 use api::succession::{Blackout, Holding, MAX_PART, Phase, Plan, Reply, Request, Status};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Longest wait for a step of a succession that is carried out in the emulator.
@@ -200,4 +201,10 @@ pub fn inventory(live: &mut Live) -> Result<Inventory> {
         root::Reply::Inventory(inventory) => Ok(inventory),
         other => bail!("root: {other:?}"),
     }
+}
+
+/// Whether two inventories have the same CPUs, in whatever order, and as much memory.
+pub fn is_same_machine(one: &Inventory, other: &Inventory) -> bool {
+    let ids = |inventory: &Inventory| inventory.apic_ids.iter().copied().collect::<BTreeSet<u32>>();
+    ids(one) == ids(other) && one.memory_bytes == other.memory_bytes
 }

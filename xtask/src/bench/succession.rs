@@ -25,7 +25,7 @@ pub enum What {
 
 /// Measures one succession.
 pub fn measure(iso: &Path, name: &'static str, what: What) -> Result<Values> {
-    let image = std::fs::read(successor::make(NEXT, name)?.path)?;
+    let image = successor::bytes(NEXT, name)?;
     let machine = Machine {
         system: System::Named(name),
         cpus: 2,

@@ -91,8 +91,7 @@ struct Played {
 /// Builds, boots and plays it with the story told.
 pub fn run(verbose: bool) -> Result<Report> {
     let iso = image::build(Scope::Everything)?;
-    let make = |version| -> Result<Vec<u8>> { Ok(std::fs::read(successor::make(version, SYSTEM)?.path)?) };
-    let (next, first) = (make(NEXT)?, make(FIRST)?);
+    let (next, first) = (successor::bytes(NEXT, SYSTEM)?, successor::bytes(FIRST, SYSTEM)?);
     let folder = paths::in_target("demo/succession");
     println!("A machine with 4 CPUs and 2 GiB boots Understudy {FIRST} in the emulator.");
     let machine = Machine { system: System::Named(SYSTEM), ..Machine::default() };
@@ -122,7 +121,7 @@ fn play(mut live: Live, next: &[u8], first: &[u8], say: &dyn Fn(&str)) -> Result
 fn judge(played: &Played) -> Report {
     let Played { there, back, machines, witnesses, beat } = played;
     let copied = moved_bytes(&there.resources, &back.resources);
-    let inventory_equal = machines.iter().all(|machine| same(&machines[0], machine));
+    let inventory_equal = machines.iter().all(|machine| succession::is_same_machine(&machines[0], machine));
     let workload_ok = witnesses.complaints.is_empty();
     let values = json!({
         "version_before": FIRST,
@@ -150,12 +149,6 @@ fn judge(played: &Played) -> Report {
     ];
     let broken = held.iter().filter(|(_, holds)| !holds).map(|(what, _)| (*what).to_owned()).collect();
     Report { values, broken }
-}
-
-/// The same CPUs and memory.
-fn same(one: &Inventory, other: &Inventory) -> bool {
-    let ids = |inventory: &Inventory| inventory.apic_ids.iter().copied().collect::<BTreeSet<u32>>();
-    ids(one) == ids(other) && one.memory_bytes == other.memory_bytes
 }
 
 fn machine_of(inventory: &Inventory) -> Value {

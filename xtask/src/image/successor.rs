@@ -41,6 +41,12 @@ pub struct Successor {
     pub parts: Vec<(String, usize)>,
 }
 
+/// The image itself, as it goes to a node: see [`make`].
+pub fn bytes(version: &str, system: &str) -> Result<Vec<u8>> {
+    let path = make(version, system)?.path;
+    std::fs::read(&path).with_context(|| format!("cannot read {}", paths::shown(&path)))
+}
+
 /// Builds `version` of core, root and services, and signs the image of them and of the manifest of `system` (empty: the
 /// default one).
 pub fn make(version: &str, system: &str) -> Result<Successor> {

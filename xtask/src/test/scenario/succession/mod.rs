@@ -12,7 +12,6 @@ use crate::succession;
 use anyhow::{Context, Result, bail};
 use api::root::Inventory;
 use api::succession::{Fault, Request};
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,9 +32,7 @@ pub struct Images {
 impl Images {
     /// Builds them.
     pub fn of(system: &str) -> Result<Images> {
-        let make =
-            |version| -> Result<Vec<u8>> { Ok(std::fs::read(successor::make(version, system)?.path)?) };
-        Ok(Images { next: make(NEXT)?, first: make(FIRST)? })
+        Ok(Images { next: successor::bytes(NEXT, system)?, first: successor::bytes(FIRST, system)? })
     }
 }
 
@@ -49,8 +46,7 @@ fn there_and_back(live: &mut Live, images: &Images) -> Result<()> {
 }
 
 fn same_machine(before: &Inventory, after: &Inventory) -> Result<()> {
-    let cpus = |inventory: &Inventory| inventory.apic_ids.iter().copied().collect::<BTreeSet<u32>>();
-    if after.memory_bytes != before.memory_bytes || cpus(after) != cpus(before) {
+    if !succession::is_same_machine(before, after) {
         bail!("the machine was {before:?}, and is {after:?}");
     }
     Ok(())
