@@ -6,7 +6,9 @@
 //! ([`crate::error::Error`], 0 for success), RDI = badge, RSI = message info, RDX R8 R9 R10 = message words
 //! 0 to 3. RCX and R11 are lost to the instruction; every other register is preserved.
 //!
-//! A *deadline* is a value of the TSC: [`POLL`] never waits, [`FOREVER`] waits without end.
+//! A *deadline* is a value of the TSC: [`POLL`] never waits, [`FOREVER`] waits without end. It counts for [`Syscall::Call`] on an endpoint,
+//! [`Syscall::ReplyReceive`], [`Syscall::Receive`] and [`Syscall::Wait`]. A call whose deadline passes is answered with
+//! [`crate::error::Error::TimedOut`]; its receiver may have worked, and what it replies goes to nobody.
 
 /// Deadline of a call that does not wait.
 pub const POLL: u64 = 0;

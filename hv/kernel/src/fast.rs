@@ -9,6 +9,7 @@ use crate::state::{self, CpuState};
 use abi::message::{Info, REGISTER_WORDS};
 use abi::object::ObjectType;
 use abi::rights::Rights;
+use abi::syscall::FOREVER;
 use core::sync::atomic::Ordering;
 use ipc::Waiting;
 use store::{Endpoint, Object, QueueLinks, Ref, Reply, Thread, ThreadState, peek, slot_at};
@@ -28,7 +29,11 @@ pub fn call(cpu: &CpuState, thread: Ref<Thread>) -> bool {
     };
     let Waiting::Receivers(receiver) = local_waiting(endpoint) else { return false };
     let Some(reply) = receiver.reply.get() else { return false };
-    if info & SHAPE > REGISTER_WORDS as u64 || receiver.timed.get() || outranked(cpu, receiver) {
+    if info & SHAPE > REGISTER_WORDS as u64
+        || from.r13.get() != FOREVER
+        || receiver.timed.get()
+        || outranked(cpu, receiver)
+    {
         return false;
     }
     endpoint.meeting.leave(&QueueLinks, receiver);
@@ -57,9 +62,10 @@ pub fn reply_receive(cpu: &CpuState, thread: Ref<Thread>) -> bool {
         || endpoint.home.load(Ordering::Relaxed) != here
         || caller.cpu.get() + 1 != here
         || caller.faulted.get()
+        || caller.timed.get()
         || thread.bound.get().is_some_and(|bound| bound.word.load(Ordering::Relaxed) != 0)
         || info & SHAPE > REGISTER_WORDS as u64
-        || from.r13.get() != abi::syscall::FOREVER
+        || from.r13.get() != FOREVER
         || outranked(cpu, caller)
     {
         return false;

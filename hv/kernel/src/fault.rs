@@ -6,6 +6,7 @@ use crate::{ipc, state, thread};
 use abi::fault::Fault;
 use abi::message::Info;
 use abi::rights::Rights;
+use abi::syscall::FOREVER;
 use core::sync::atomic::{AtomicU64, Ordering};
 use store::{Endpoint, Ref, Thread, ThreadSlot, ThreadState, peek};
 use x86_machine::{clock, cpu, println};
@@ -89,7 +90,7 @@ pub fn call_handler(
     }
     thread.faulted.set(true);
     let info = Info::new(fault as u32, words.len()).as_fault();
-    let done = ipc::begin(thread, handler, info, (badge, false), hold);
+    let done = ipc::begin(thread, handler, info, (badge, false), FOREVER, hold);
     if done.is_err() {
         thread.faulted.set(false);
     }

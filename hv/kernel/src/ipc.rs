@@ -15,6 +15,7 @@ use abi::error::Error;
 use abi::message::{CAPS_WORD, Info, MAX_CAPS, RECEIVE_SLOTS_WORD, REGISTER_WORDS};
 use abi::object::ObjectType;
 use abi::rights::Rights;
+use abi::syscall::FOREVER;
 use core::sync::atomic::Ordering;
 use store::{Endpoint, QueueLinks, Ref, Reply, SlotMemory, Thread, ThreadState};
 use x86_machine::cpu;
@@ -31,7 +32,11 @@ pub fn call(thread: Ref<Thread>, hold: &Hold) -> Outcome {
     }
     let endpoint = Ref::from_cap(&cap).ok_or(Error::InvalidCapability)?;
     let info = Info::from_user(thread.context.rsi.get());
-    begin(thread, endpoint, info, (cap.badge, cap.rights().has(Rights::GRANT)), hold)
+    let deadline = thread.context.r13.get();
+    if deadline != FOREVER && deadline <= cpu::rdtsc() {
+        return Err(Abort::Error(Error::TimedOut));
+    }
+    begin(thread, endpoint, info, (cap.badge, cap.rights().has(Rights::GRANT)), deadline, hold)
 }
 
 /// A thread (the current one) calls an endpoint, for itself or (with its fault words set) because it faulted.
@@ -40,6 +45,7 @@ pub fn begin(
     endpoint: Ref<Endpoint>,
     info: Info,
     (badge, grant): (u64, bool),
+    deadline: u64,
     hold: &Hold,
 ) -> Outcome {
     let home = live_home(endpoint, hold)?;
@@ -54,6 +60,7 @@ pub fn begin(
     thread.badge.set(badge);
     thread.grant.set(grant);
     thread.endpoint.set(Some(endpoint));
+    time::set_deadline(thread, deadline);
     let cpu = state::local();
     thread::block_current(cpu);
     if home == state::here() || home == 0 {
@@ -295,7 +302,7 @@ fn receive_on(
         return Ok(());
     }
     let deadline = thread.context.r13.get();
-    if deadline != abi::syscall::FOREVER && deadline <= cpu::rdtsc() {
+    if deadline != FOREVER && deadline <= cpu::rdtsc() {
         return Err(Abort::Error(Error::TimedOut));
     }
     thread.state.set(ThreadState::Receiving);

@@ -18,6 +18,7 @@ const SYSCALL_BYTES: u64 = 2;
 
 /// A blocked thread becomes ready on its CPU, which is this one, or stopped.
 pub fn make_ready(thread: Ref<Thread>) {
+    forget_deadline(thread);
     thread.state.set(ThreadState::Ready);
     let cpu = state::of(thread.cpu.get() as usize);
     cpu.ready.push(&QueueLinks, thread, thread.priority.get());
@@ -44,6 +45,7 @@ pub fn block_current(cpu: &CpuState) {
 
 /// Let a thread run next that was just made runnable by the one that blocked, unless somebody more important is ready. On this CPU.
 pub fn hand_over(cpu: &CpuState, thread: Ref<Thread>) {
+    forget_deadline(thread);
     thread.state.set(ThreadState::Ready);
     if cpu.current.get().is_some() || cpu.ready.any_above(thread.priority.get()) {
         make_ready(thread);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Deadlines, time slices and the one timer of a CPU.
 
-use crate::hold::Hold;
+use crate::hold::{Grip, Hold};
 use crate::state::{self, CpuState};
 use crate::thread;
 use abi::error::Error;
-use store::{Ref, Thread, TimeLinks};
+use store::{Ref, Thread, ThreadState, TimeLinks};
 use x86_machine::{clock, cpu, lapic};
 
 /// Most threads that one timer interrupt wakes; the next one follows at once.
@@ -61,6 +61,24 @@ pub fn arm(cpu: &CpuState) {
     }
 }
 
+/// Ends the wait of the first thread whose deadline has passed; false if there is none.
+fn expire(cpu: &CpuState, now: u64) -> bool {
+    let due = || cpu.timeouts.first().filter(|first| first.deadline.get() <= now);
+    let Some(first) = due() else { return false };
+    // A call waits at an endpoint or for an answer of another CPU, or is on its way there; what is received or waited for is of this one.
+    let grip = match first.state.get() {
+        ThreadState::Receiving | ThreadState::Waiting => Grip::None,
+        _ => Grip::World,
+    };
+    let hold = Hold::take(grip);
+    // To stop the others may have taken long enough for the answer to arrive.
+    if due() == Some(first) {
+        thread::detach(first);
+        thread::fail(first, Error::TimedOut, &hold);
+    }
+    true
+}
+
 /// The timer has fired.
 pub fn fired() {
     let cpu = state::local();
@@ -68,12 +86,9 @@ pub fn fired() {
     cpu.timer_stale.set(true);
     let now = cpu::rdtsc();
     for _ in 0..WAKES_AT_ONCE {
-        let Some(first) = cpu.timeouts.first() else { break };
-        if first.deadline.get() > now {
+        if !expire(cpu, now) {
             break;
         }
-        thread::detach(first);
-        thread::fail(first, Error::TimedOut, &Hold::NONE);
     }
     let Some(current) = cpu.current.get() else { return };
     if now >= cpu.slice_end.get() {

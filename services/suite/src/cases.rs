@@ -35,6 +35,8 @@ pub const CASES: &[Case] = &[
     Case { name: "endpoint-badge", run: endpoint::badge },
     Case { name: "endpoint-rights", run: endpoint::rights },
     Case { name: "endpoint-timeout", run: endpoint::timeout },
+    Case { name: "endpoint-call-timeout", run: endpoint::call_timeout },
+    Case { name: "endpoint-call-timeout-race", run: endpoint::call_timeout_race },
     Case { name: "endpoint-reply-lost", run: endpoint::reply_lost },
     Case { name: "endpoint-dies", run: endpoint::endpoint_dies },
     Case { name: "endpoint-held-callers", run: endpoint::held_callers },

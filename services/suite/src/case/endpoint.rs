@@ -22,6 +22,16 @@ extern "C" fn echo(endpoint: u64, reply: u64) -> ! {
     }
 }
 
+/// Keeps its first caller waiting until cell 0 says otherwise; from then on as [`echo`].
+extern "C" fn dawdle(endpoint: u64, reply: u64) -> ! {
+    let Ok(first) = syscall::receive(endpoint, reply, FOREVER) else { done() };
+    while cell(0) == 0 {
+        syscall::yield_now();
+    }
+    let _ = syscall::reply(reply, first.info, first.words);
+    echo(endpoint, reply)
+}
+
 /// Answers every call with the badge that it came by.
 extern "C" fn badges(endpoint: u64, reply: u64) -> ! {
     let mut message = syscall::receive(endpoint, reply, FOREVER);
@@ -129,6 +139,55 @@ pub fn timeout(context: &mut Context) -> Outcome {
         ensure!(passed >= ms && passed < ms + 500, "waited {passed} ms instead of {ms}");
     }
     Ok(())
+}
+
+/// A call ends at its deadline: where nobody receives, where the receiver keeps it waiting, here and across CPUs. The late answer goes to
+/// nobody, and the next call gets its own.
+pub fn call_timeout(context: &mut Context) -> Outcome {
+    let nobody = context.endpoint()?;
+    let call = |endpoint: Cap<Endpoint>, word, deadline| {
+        syscall::call(endpoint.cptr(), Info::new(7, 1), [word, 0, 0, 0], deadline)
+    };
+    refuses(call(nobody, 1, 0), Error::TimedOut, "a call whose deadline has passed")?;
+    refuses(call(nobody, 1, time::after_ms(5)), Error::TimedOut, "a call that nobody receives")?;
+    let cpus = if context.has_two_cpus() { 2 } else { 1 };
+    for cpu in 0..cpus {
+        set_cell(0, 0);
+        let (endpoint, reply) = (context.endpoint()?, context.reply()?);
+        Spawn::new(dawdle, endpoint.cptr(), reply.cptr()).cpu(cpu).start(context)?;
+        let begun = time::now();
+        refuses(call(endpoint, 1, time::after_ms(20)), Error::TimedOut, "a call that is kept waiting")?;
+        let passed = (time::now() - begun) / time::tsc_khz();
+        ensure!((20..520).contains(&passed), "waited {passed} ms instead of 20");
+        refuses(call(endpoint, 2, time::after_ms(5)), Error::TimedOut, "a call behind it")?;
+        set_cell(0, 1);
+        equal(call(endpoint, 3, FOREVER).tried("call")?.words[0], 3, "the answer to the next call")?;
+        equal(call(endpoint, 4, time::after_ms(5000)).tried("call")?.words[0], 4, "an answer in time")?;
+    }
+    Ok(())
+}
+
+/// Deadlines that pass while the answer is on its way: each call is answered as it should be or has timed out, and none is answered twice.
+pub fn call_timeout_race(context: &mut Context) -> Outcome {
+    if !context.has_two_cpus() {
+        return context.skip("one CPU");
+    }
+    let (endpoint, reply) = (context.endpoint()?, context.reply()?);
+    Spawn::new(echo, endpoint.cptr(), reply.cptr()).cpu(1).start(context)?;
+    let (mut answered, mut late) = (0, 0);
+    for round in 0..4000_u64 {
+        let deadline = time::now() + time::tsc_khz() * (round % 64) / 512;
+        match syscall::call(endpoint.cptr(), Info::new(7, 1), [round, 0, 0, 0], deadline) {
+            Ok(out) => {
+                equal(out.words[0], round, "the answer")?;
+                answered += 1;
+            }
+            Err(Error::TimedOut) => late += 1,
+            Err(other) => return Err(alloc::format!("call {round}: {other:?}")),
+        }
+    }
+    ensure!(answered > 0 && late > 0, "{answered} answered, {late} late");
+    converse(endpoint)
 }
 
 /// A caller hears that its reply is lost when the Reply object that holds it dies.
