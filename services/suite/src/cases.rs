@@ -70,6 +70,7 @@ pub const CASES: &[Case] = &[
     Case { name: "estate-pieces-come-and-go", run: estate::pieces_come_and_go },
     Case { name: "estate-adopt-refuses", run: estate::adopt_refuses },
     Case { name: "estate-cpu-leaves-and-comes", run: estate::cpu_leaves_and_comes },
+    Case { name: "turns-cpu-comes-before-it-left", run: estate::cpu_comes_before_it_left },
     Case { name: "estate-doorbell", run: estate::doorbell },
     Case { name: "vcpu-cpuid", run: exit::cpuid },
     Case { name: "vcpu-io", run: exit::io },

@@ -102,8 +102,10 @@ fn suite_tests(long: bool) -> Result<Vec<BootTest>> {
         .filter(|case| !case.is_bench() && (long || !case.name.starts_with("long-")));
     let test = |case: suite::Case| {
         let options = format!("case={}", case.name);
-        let machine =
-            Machine { system: System::Suite, options, cpus: 2, memory_mib: 512, ..Machine::default() };
+        // CPUs that take turns are slow to hear of each other, and so every time.
+        let icount = case.name.starts_with("turns-");
+        let system = System::Suite;
+        let machine = Machine { system, options, icount, cpus: 2, memory_mib: 512, ..Machine::default() };
         let test = BootTest::new(&case.name, machine, Expectation::Passes { case: case.name.clone() });
         // Those that try very many things take their time.
         if case.name.starts_with("fuzz-") { BootTest { limit: LONG, ..test } } else { test }

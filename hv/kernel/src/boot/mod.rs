@@ -86,6 +86,8 @@ fn join(index: usize) {
     // Its translations are as new as it is, and its timer is not set, whatever it did before it left once.
     this.timer.set(u64::MAX);
     this.reschedule.set(false);
+    this.in_window.set(false);
+    this.leave.set(None);
     this.window_epoch.set(WINDOW_EPOCH.load(Ordering::Acquire));
     this.apic_id.store(lapic::id(), Ordering::Relaxed);
     if boot::facts().virtualization == Virtualization::Svm {

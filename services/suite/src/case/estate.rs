@@ -197,6 +197,30 @@ pub fn cpu_leaves_and_comes(context: &mut Context) -> Outcome {
     Ok(())
 }
 
+/// A CPU is stopped and started anew before it got round to leaving: it does not leave afterwards.
+pub fn cpu_comes_before_it_left(context: &mut Context) -> Outcome {
+    if !context.has_two_cpus() {
+        return context.skip("one CPU");
+    }
+    let thread = Spawn::new(crate::case::schedule::count, 0, 0).cpu(1).start(context)?;
+    let cpu = context.cpu(1);
+    let id = cpu.describe().tried("describe")?.apic_id as u32;
+    let (node, to) = (context.node, context.slot());
+    for round in 0..3 {
+        thread.set_cpu(context.cpu(0)).tried("move away")?;
+        cpu.release(Target::default(), None).tried("release")?;
+        machine().init(id).tried("INIT")?;
+        machine().adopt_cpu(id, node, to).tried("adopt the CPU")?;
+        // The others are stopped for that, and go on.
+        thread.set_cpu(Cap::new(to)).tried("move back")?;
+        let before = cell(0);
+        context.sleep(50)?;
+        ensure!(cell(0) > before, "nothing runs on the CPU that came back, round {round}");
+        node.delete(to).tried("delete the capability")?;
+    }
+    Ok(())
+}
+
 /// The doorbell reaches the notification that it is bound to.
 pub fn doorbell(context: &mut Context) -> Outcome {
     let line: Cap<Interrupt> = Cap::new(context.slot());
