@@ -16,12 +16,12 @@ fn default_slice() -> u64 {
     clock::tsc_khz() * 10
 }
 
-/// A thread waits until `deadline` at most. It is of this CPU.
+/// A thread waits until `deadline` at most. It is of this CPU, or the world is held.
 pub fn set_deadline(thread: Ref<Thread>, deadline: u64) {
     if deadline == abi::syscall::FOREVER {
         return;
     }
-    let cpu = state::local();
+    let cpu = state::of(thread.cpu.get() as usize);
     thread.deadline.set(deadline);
     thread.timed.set(true);
     cpu.timeouts.insert(&TimeLinks, thread, |other| other.deadline.get());

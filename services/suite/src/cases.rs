@@ -36,6 +36,7 @@ pub const CASES: &[Case] = &[
     Case { name: "endpoint-rights", run: endpoint::rights },
     Case { name: "endpoint-timeout", run: endpoint::timeout },
     Case { name: "endpoint-call-timeout", run: endpoint::call_timeout },
+    Case { name: "endpoint-call-timeout-moves", run: endpoint::call_timeout_moves },
     Case { name: "endpoint-call-timeout-race", run: endpoint::call_timeout_race },
     Case { name: "endpoint-reply-lost", run: endpoint::reply_lost },
     Case { name: "endpoint-dies", run: endpoint::endpoint_dies },

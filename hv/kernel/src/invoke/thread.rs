@@ -4,12 +4,13 @@
 use super::Call;
 use crate::finalise::{self, EMBEDDED};
 use crate::hold::{Abort, Grip, Outcome};
-use crate::{lookup, notify, state, thread};
+use crate::{lookup, notify, state, thread, time};
 use abi::PAGE_SIZE;
 use abi::error::Error;
 use abi::invocation::Invocation;
 use abi::object::ObjectType;
 use abi::rights::Rights;
+use abi::syscall::FOREVER;
 use addr::VirtAddr;
 use cap::{Cap, Derive, SlotRef, Slots};
 use core::sync::atomic::Ordering;
@@ -211,9 +212,13 @@ fn set_cpu(call: &Call, target: Ref<Thread>) -> Outcome {
         }
         _ => {}
     }
+    // One that calls goes on waiting as it does, and its deadline comes along.
+    let deadline = if target.timed.get() { target.deadline.get() } else { FOREVER };
+    thread::forget_deadline(target);
     state::count_thread(target.cpu.get(), false);
     state::count_thread(index as u32, true);
     target.cpu.set(index as u32);
+    time::set_deadline(target, deadline);
     if let Some(notification) = target.bound.get() {
         notification.home.store(index as u32 + 1, Ordering::SeqCst);
     }

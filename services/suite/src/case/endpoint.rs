@@ -54,6 +54,14 @@ extern "C" fn call_once(endpoint: u64, word: u64) -> ! {
     done()
 }
 
+/// Calls once with a deadline in 50 ms, and leaves the status in cell 0; 1 goes to cell 1 at the end.
+extern "C" fn call_in_vain(endpoint: u64, _: u64) -> ! {
+    let out = syscall::raw(0, endpoint, Info::new(7, 1).0, [0; 4], 0, time::after_ms(50));
+    set_cell(0, out.status);
+    set_cell(1, 1);
+    done()
+}
+
 fn converse(endpoint: Cap<Endpoint>) -> Outcome {
     for size in [0, 1, 4, 5, 100, MAX_WORDS] {
         let words = [1, 2, 3, 4];
@@ -163,6 +171,26 @@ pub fn call_timeout(context: &mut Context) -> Outcome {
         set_cell(0, 1);
         equal(call(endpoint, 3, FOREVER).tried("call")?.words[0], 3, "the answer to the next call")?;
         equal(call(endpoint, 4, time::after_ms(5000)).tried("call")?.words[0], 4, "an answer in time")?;
+    }
+    Ok(())
+}
+
+/// A caller is moved to another CPU while it waits: its deadline moves along, and so does that of one that is answered there.
+pub fn call_timeout_moves(context: &mut Context) -> Outcome {
+    if !context.has_two_cpus() {
+        return context.skip("one CPU");
+    }
+    let nobody = context.endpoint()?;
+    for to in [1, 0, 1] {
+        set_cell(1, 0);
+        let caller = Spawn::new(call_in_vain, nobody.cptr(), 0).cpu(1 - to).start(context)?;
+        context.sleep(10)?;
+        caller.set_cpu(context.cpu(to)).tried("move the caller")?;
+        let end = time::after_ms(5000);
+        while cell(1) == 0 && time::now() < end {
+            context.sleep(5)?;
+        }
+        equal((cell(1), cell(0)), (1, Error::TimedOut.number()), "the call's end and status")?;
     }
     Ok(())
 }
