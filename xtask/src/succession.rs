@@ -8,7 +8,7 @@ use crate::live::Live;
 use anyhow::{Result, bail};
 use api::operator::{Reply as Answer, Request as Question};
 use api::root::{self, Inventory};
-use api::succession::{Blackout, Holding, MAX_PART, Phase, Plan, Reply, Request, Status};
+use api::succession::{Blackout, Holding, Parts, Phase, Plan, Reply, Request, Status};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// Sends an image to the node.
 pub fn stage(live: &mut Live, image: &[u8]) -> Result<()> {
     expect(live, Request::Stage { bytes: image.len() as u64 })?;
-    for (part, offset) in image.chunks(MAX_PART).zip((0..).step_by(MAX_PART)) {
-        expect(live, Request::Part { offset, bytes: part.to_vec() })?;
+    for (part, _) in Parts::new(image) {
+        expect(live, part)?;
     }
     Ok(())
 }

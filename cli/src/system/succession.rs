@@ -69,13 +69,12 @@ impl System {
         }
     }
 
-    /// Sends a part of it, of at most [`succession::MAX_PART`] bytes.
+    /// Sends a part of it, one of [`succession::Parts`], with which so many bytes are there.
     ///
     /// # Errors
     /// See [`System::stage`].
-    pub fn stage_part(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
-        let there = offset.saturating_add(bytes.len() as u64);
-        match self.succession(succession::Request::Part { offset, bytes: bytes.to_vec() })? {
+    pub fn stage_part(&mut self, part: succession::Request, there: u64) -> Result<(), Failure> {
+        match self.succession(part)? {
             succession::Reply::Staged(staged) if staged == there => Ok(()),
             _ => Err(nonsense()),
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The succession service of a system that is none: what it tells is a script, a scene per question for the status.
 
-use api::succession::{Holding, MAX_PART, Phase, Plan, Reply, Request, Status};
+use api::succession::{Holding, MAX_PART, Phase, Plan, Reply, Request, Status, unpack};
 
 /// What is told at one moment.
 #[derive(Clone, Default)]
@@ -36,9 +36,9 @@ impl Script {
                 self.staged.clear();
                 Reply::Staged(0)
             }
-            Request::Part { offset, bytes } => {
-                assert!(bytes.len() <= MAX_PART && offset == self.staged.len() as u64);
-                self.staged.extend(bytes);
+            Request::Part { offset, packed } => {
+                assert!(packed.len() <= MAX_PART && offset == self.staged.len() as u64);
+                self.staged.extend(unpack(&packed).expect("a part"));
                 Reply::Staged(self.staged.len() as u64)
             }
             Request::Plan => match &self.plan {

@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Interface;
 
-/// Most bytes of an image in one [`Request::Part`].
-pub const MAX_PART: usize = 3072;
+mod part;
+
+pub use part::{MAX_PART, MAX_UNPACKED, Parts, unpack};
+
 /// Most entries in one [`Reply::Resources`].
 pub const MAX_LIST: usize = 16;
 /// Largest image.
@@ -42,9 +44,9 @@ pub enum Request {
     Part {
         /// Bytes before the part.
         offset: u64,
-        /// At most [`MAX_PART`] bytes.
+        /// At most [`MAX_PART`] bytes, which are at most [`MAX_UNPACKED`] of the image, compressed ([`unpack`]).
         #[serde(with = "crate::bytes")]
-        bytes: Vec<u8>,
+        packed: Vec<u8>,
     },
     /// Check the staged image and say what a succession would do. Nothing moves.
     Plan,

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use api::succession::{MAX_IMAGE, MAX_PART};
+use api::succession::{MAX_IMAGE, Parts};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{Failure, System};
@@ -27,11 +27,9 @@ pub fn send(system: &mut System, path: &Path) -> Result<(), Failure> {
 
 fn send_bytes(system: &mut System, image: &[u8], bar: &ProgressBar) -> Result<(), Failure> {
     system.stage(image.len() as u64)?;
-    let mut offset = 0;
-    for part in image.chunks(MAX_PART) {
-        system.stage_part(offset, part)?;
-        offset += part.len() as u64;
-        bar.set_position(offset);
+    for (part, there) in Parts::new(image) {
+        system.stage_part(part, there)?;
+        bar.set_position(there);
     }
     Ok(())
 }

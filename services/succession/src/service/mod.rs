@@ -14,7 +14,7 @@ use core::sync::atomic::Ordering;
 use abi::syscall::FOREVER;
 use api::estate;
 use api::root::{self, ProcessState, Root};
-use api::succession::{Fault, Phase, Reply, Request, Succession};
+use api::succession::{Fault, Phase, Reply, Request, Succession, unpack};
 use api::{Badge, CONTROL};
 use rt::ipc::{Client, Event, Server};
 use rt::{Environment, time};
@@ -24,6 +24,8 @@ use image::Image;
 
 /// How often a party that waits looks at the ledger.
 const GLANCE_MS: u64 = 5;
+/// How long root and the VMMs may take to answer. What is not answered by then counts as failed, and everything can be asked for twice.
+const PATIENCE_MS: u64 = 10_000;
 
 /// Version of this build: what the environment of the build says, or the package's.
 pub const VERSION: &str = match option_env!("UNDERSTUDY_VERSION") {
@@ -75,7 +77,7 @@ pub fn main(environment: &'static Environment) {
 impl Service {
     /// Asks root for something of the machine.
     pub fn estate(&self, request: estate::Request) -> Result<estate::Reply, String> {
-        match self.root.call(&root::Request::Estate(request)) {
+        match self.root.call_until(&root::Request::Estate(request), time::after_ms(PATIENCE_MS)) {
             Ok(root::Reply::Estate(estate::Reply::Refused(why))) => Err(why),
             Ok(root::Reply::Estate(reply)) => Ok(reply),
             other => Err(format!("root: {other:?}")),
@@ -86,7 +88,9 @@ impl Service {
     pub fn runs(&self, name: &str) -> bool {
         let mut from = 0;
         loop {
-            let Ok(root::Reply::Ps(processes)) = self.root.call(&root::Request::Ps(from)) else {
+            let deadline = time::after_ms(PATIENCE_MS);
+            let Ok(root::Reply::Ps(processes)) = self.root.call_until(&root::Request::Ps(from), deadline)
+            else {
                 return false;
             };
             if processes.is_empty() {
@@ -125,7 +129,7 @@ impl Service {
         }
         let done = match request {
             Request::Stage { bytes } => self.image.begin(bytes).map(|()| Reply::Staged(0)),
-            Request::Part { offset, bytes } => self.image.append(offset, &bytes).map(Reply::Staged),
+            Request::Part { offset, packed } => self.part(offset, &packed).map(Reply::Staged),
             Request::Plan => Ok(Reply::Plan(self.plan())),
             Request::Start => self.start().map(|()| Reply::Done),
             Request::Status => Ok(Reply::Status(self.status())),
@@ -138,6 +142,11 @@ impl Service {
             }
         };
         done.unwrap_or_else(Reply::Refused)
+    }
+
+    fn part(&mut self, offset: u64, packed: &[u8]) -> Result<u64, String> {
+        let bytes = unpack(packed).ok_or("a part of the image is not compressed as it should be")?;
+        self.image.append(offset, &bytes)
     }
 
     fn start(&mut self) -> Result<(), String> {
