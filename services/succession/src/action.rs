@@ -51,6 +51,15 @@ pub enum Action {
     Fence(Party),
 }
 
+impl Action {
+    /// It changes nothing but the ledger. Where it fails, the ledger says something else by now, and is looked at again; where another one
+    /// fails, something that the ledger says is not so yet, and the machine goes on as after a restart, from all that it holds.
+    #[must_use]
+    pub const fn is_of_the_ledger(self) -> bool {
+        matches!(self, Self::Change(..) | Self::Turn(_))
+    }
+}
+
 /// A short list of actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Actions {

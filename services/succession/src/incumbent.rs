@@ -49,6 +49,17 @@ impl Incumbent {
             // A restart may have left its home released and still its own.
             (Self::Retiring, Event::Fell) => (Self::Resuming(0), fell(me).1),
             (_, Event::Fell) => fell(me),
+            // It has no VM yet: what it has is taken back.
+            (Self::Carving | Self::Launching | Self::Cancelling, Event::Failed(_)) => fell(me),
+            (
+                Self::Giving(_)
+                | Self::Turning
+                | Self::Reclaiming
+                | Self::Seizing
+                | Self::Retiring
+                | Self::Resuming(_),
+                Event::Failed(action),
+            ) if !action.is_of_the_ledger() => (Self::Resuming(0), Actions::NONE),
             (Self::Idle, Event::Start) => (Self::Carving, turn(Turn::Carve)),
             (Self::Idle, _) => (self, Actions::NONE),
             (Self::Carving, _) => carve(me, table),

@@ -47,6 +47,23 @@ impl Successor {
             // What it holds comes first; the fall is written down, and found at the end.
             (Self::Resuming(_), Event::Fell) => (self, fell(me, table).1),
             (_, Event::Fell) => fell(me, table),
+            // Nothing of the VM is here yet.
+            (Self::Taking, Event::Failed(Action::Build(vm))) => {
+                (self, Actions::one(Action::Send(Message::GiveBack(vm))))
+            }
+            (Self::Taking, Event::Failed(_)) if !is_alone(table) => (self, give_up(Reason::Failed)),
+            // Whatever it cannot use it can still give back.
+            (Self::Resuming(_), Event::Failed(_)) if !is_alone(table) => (self, Actions::NONE),
+            (
+                Self::Booting
+                | Self::Greeting
+                | Self::Taking
+                | Self::Returning(_)
+                | Self::Leaving
+                | Self::Seizing
+                | Self::Resuming(_),
+                Event::Failed(action),
+            ) if !action.is_of_the_ledger() => (Self::Resuming(0), Actions::NONE),
             (Self::Absent, Event::Start) => (Self::Booting, Actions::NONE),
             (Self::Absent, _) => (self, Actions::NONE),
             (Self::Booting, _) => boot(me, table),
@@ -56,10 +73,6 @@ impl Successor {
             }
             (Self::Greeting, _) => (self, Actions::NONE),
             (Self::Taking, Event::Abort) => (self, give_up(Reason::Operator)),
-            (Self::Taking, Event::Failed(Action::Build(vm))) => {
-                (self, Actions::one(Action::Send(Message::GiveBack(vm))))
-            }
-            (Self::Taking, Event::Failed(_)) => (self, give_up(Reason::Failed)),
             (Self::Taking, _) => take(me, table, event),
             (Self::Returning(giver), _) => {
                 // Told again: the incumbent was restarted and may not have heard what was said before.
@@ -76,6 +89,11 @@ impl Successor {
             (Self::Standby | Self::Sole | Self::Gone, _) => (self, Actions::NONE),
         }
     }
+}
+
+/// Nobody is left to give anything back to.
+fn is_alone(table: &impl Table) -> bool {
+    table.course().is_some_and(|course| course.phase == Phase::Retired || course.fallen.is_some())
 }
 
 const fn give_up(reason: Reason) -> Actions {
@@ -118,7 +136,8 @@ fn take(me: Party, table: &impl Table, event: Event) -> (Successor, Actions) {
 fn collect(now: Successor, me: Party, table: &impl Table) -> (Successor, Actions) {
     match take_next(me, table) {
         Some(actions) => (now, actions),
-        None if table.holds_all(me) => (Successor::Sole, Actions::one(Action::Turn(Turn::Settle))),
+        // Once more through everything: it may have failed to use something while the incumbent was leaving.
+        None if table.holds_all(me) => (Successor::Resuming(0), Actions::NONE),
         None => (now, Actions::NONE),
     }
 }
@@ -133,6 +152,9 @@ fn leaving(me: Party, table: &impl Table) -> (Successor, Actions) {
 fn resumed(from: u16, me: Party, table: &impl Table) -> (Successor, Actions) {
     if let Some((next, actions)) = resume(me, table, from) {
         return (Successor::Resuming(next), actions);
+    }
+    if is_alone(table) && table.holds_all(me) {
+        return (Successor::Sole, Actions::one(Action::Turn(Turn::Settle)));
     }
     // The restarted one had heard of the fall, and wrote it down.
     if table.course().is_some_and(|course| course.fallen == Some(me.peer())) {

@@ -26,7 +26,7 @@ fn every_interleaving_without_a_fault_ends_with_one_owner_of_everything() {
 }
 
 #[test]
-fn every_fall_and_every_restart_at_every_step_leaves_each_vm_with_one_named_owner() {
+fn every_fall_restart_and_failure_at_every_step_leaves_each_vm_with_one_named_owner() {
     assert!(holds(Party::First, 1).states > 1000);
 }
 

@@ -13,7 +13,7 @@ use api::succession::Fault;
 use rt::cap::Machine;
 use rt::{Cap, Environment, time, window};
 use succession::{
-    CHANNEL_WORDS, Channel, Event, Giver, Incumbent, LEDGER_WORDS, Message, Party, Resource, Shape,
+    Action, CHANNEL_WORDS, Channel, Event, Giver, Incumbent, LEDGER_WORDS, Message, Party, Resource, Shape,
     SharedLedger, State, Successor, Table, Word,
 };
 
@@ -23,6 +23,9 @@ use super::launch::Launch;
 const INVENTORY_MAX: u64 = WINDOWS_AT - INVENTORY_AT - 8;
 /// How long the other party may take from its launch to its greeting.
 const GREETING_MS: u64 = 60_000;
+
+/// How long a party rests that has failed at what it cannot do without.
+const REST_MS: u64 = 1000;
 
 /// The machine of this party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub struct Course {
     /// Actions until this service stops as by a bug; `None`: it does not.
     pub fault: Option<u32>,
     events: VecDeque<Event>,
+    /// Nothing is done before this TSC.
+    rests_until: u64,
     to: Channel<'static>,
     from: Channel<'static>,
     ring: Cap<Machine>,
@@ -183,6 +188,7 @@ impl Course {
         let (side, events) = (Side::Incumbent(Incumbent::Idle), VecDeque::new());
         let launch = None;
         let launched = time::now();
+        let rests_until = 0;
         Ok(Self {
             me,
             inventory,
@@ -193,6 +199,7 @@ impl Course {
             launched,
             fault: None,
             events,
+            rests_until,
             to,
             from,
             ring,
@@ -229,8 +236,29 @@ impl Course {
         self.events.push_front(event);
     }
 
+    /// An action has failed to which the machine came from this side. The machine hears of it, and goes on, but not at once where it
+    /// would only try the same again.
+    pub fn failed(&mut self, action: Action, from: Side) {
+        self.first(Event::Done);
+        self.first(Event::Failed(action));
+        let moves = match from {
+            Side::Incumbent(side) => matches!(side, Incumbent::Giving(_)),
+            Side::Successor(side) => matches!(side, Successor::Taking) && !matches!(action, Action::Send(_)),
+        };
+        if !moves {
+            self.rests_until = time::after_ms(REST_MS);
+        }
+    }
+
+    fn rests(&self) -> bool {
+        time::now() < self.rests_until
+    }
+
     /// The next thing that the machine is to be told.
     pub fn next_event(&mut self) -> Option<Event> {
+        if self.rests() {
+            return None;
+        }
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
@@ -253,6 +281,7 @@ impl Course {
     /// Whether the machine waits for what the ledger may say by now.
     pub fn wants_glances(&self) -> bool {
         match self.side {
+            _ if self.rests() => false,
             Side::Incumbent(side) => {
                 matches!(side, Incumbent::Giving(Giver::Offering(_)) | Incumbent::Reclaiming)
             }

@@ -12,9 +12,10 @@ use api::manifest::Manifest;
 use api::succession::{MAX_IMAGE, Plan};
 use bundle::{Bundle, Header, PublicKey, Span, Version, compatible, key_from_hex};
 use rt::ipc::Client;
+use rt::time;
 use succession::multiboot::Core;
 
-use super::{Service, VERSION, launch};
+use super::{PATIENCE_MS, Service, VERSION, launch};
 
 /// Public half of the key that images are signed with, as hexadecimal digits; set by the build.
 const KEY: Option<&str> = option_env!("UNDERSTUDY_IMAGE_KEY");
@@ -114,7 +115,7 @@ impl Service {
     /// Checkpoints in memory: they do not move, and nobody shall lose one by a succession.
     fn would_be_lost(&self) -> Option<String> {
         let client = Client::<Checkpoint>::named(Checkpoint::NAME).filter(|_| self.runs(Checkpoint::NAME))?;
-        match client.call(&checkpoint::Request::List { from: 0 }) {
+        match client.call_until(&checkpoint::Request::List { from: 0 }, time::after_ms(PATIENCE_MS)) {
             Ok(checkpoint::Reply::List(list)) if list.is_empty() => None,
             Ok(checkpoint::Reply::List(_)) => {
                 Some("there are checkpoints, which would be lost: remove them first".into())

@@ -13,9 +13,9 @@ use rt::ipc::Client;
 use rt::time;
 use succession::{Action, Actions, Event, Incumbent, Message, Party, Resource, Successor, Table, Turn, Word};
 
-use super::Service;
 use super::course::{Course, Side, word};
 use super::image::name_of;
+use super::{PATIENCE_MS, Service};
 
 impl Service {
     /// Feeds the protocol's machine until it waits.
@@ -36,7 +36,7 @@ impl Service {
             let Some(course) = self.course.as_mut() else { break };
             // The machine goes on until it waits; messages and commands come after that.
             match failed {
-                Some(action) => course.first(Event::Failed(action)),
+                Some(action) => course.failed(action, before),
                 None if before != course.side || actions != Actions::NONE => course.first(Event::Done),
                 None => {}
             }
@@ -135,7 +135,8 @@ impl Service {
         let name = name_of(&course.inventory.vms, vm);
         let client =
             Client::<Vmm>::named(name).ok_or("the manifest does not let this service command the VM")?;
-        client.call(request).map_err(|error| format!("its VMM: {error:?}"))
+        let deadline = time::after_ms(PATIENCE_MS);
+        client.call_until(request, deadline).map_err(|error| format!("its VMM: {error:?}"))
     }
 
     fn release(&mut self, resource: Resource) -> Result<(), String> {

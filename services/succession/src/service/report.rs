@@ -9,10 +9,11 @@ use api::estate::Use;
 use api::succession::{Blackout, Holding, MAX_LIST, Phase, Status};
 use api::vmm::{self, Vmm};
 use rt::ipc::Client;
+use rt::time;
 use succession::{Giver, Incumbent, Phase as Turned, Resource, State, Successor, Table};
 
 use super::course::{Course, Side};
-use super::{Service, VERSION};
+use super::{PATIENCE_MS, Service, VERSION};
 
 impl Service {
     /// The status of a VM, by its VMM.
@@ -22,7 +23,7 @@ impl Service {
         }
         let client =
             Client::<Vmm>::named(name).ok_or("the manifest does not let this service call the VM")?;
-        match client.call(&vmm::Request::Status) {
+        match client.call_until(&vmm::Request::Status, time::after_ms(PATIENCE_MS)) {
             Ok(vmm::Reply::Status(status)) => Ok(status),
             other => Err(format!("its VMM: {other:?}")),
         }

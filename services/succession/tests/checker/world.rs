@@ -253,6 +253,12 @@ impl World {
         };
         restarted.sides[side].unreported = true;
         next.push((Kind::Fault, restarted));
+        if let Some(action) = self.sides[side].pending.front().filter(|action| !action.is_of_the_ledger()) {
+            let mut failed = self.clone();
+            failed.faults_left -= 1;
+            failed.fail(side, *action, Mistake::None);
+            next.push((Kind::Fault, failed));
+        }
     }
 
     fn tell(&mut self, side: usize, event: Event, mistake: Mistake) {
@@ -279,6 +285,7 @@ impl World {
     fn fail(&mut self, side: usize, action: Action, mistake: Mistake) {
         self.sides[side].pending.clear();
         self.tell(side, Event::Failed(action), mistake);
+        self.sides[side].unreported = true;
     }
 
     /// A party does nothing more, though what it used may go on.
