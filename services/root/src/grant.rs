@@ -233,19 +233,21 @@ fn guest_window(index: u32, vm: &manifest::Vm) -> Window {
     Window { va: layout::GUEST + u64::from(index) * layout::GUEST_STRIDE, size: vm.memory_bytes }
 }
 
-/// The VMs that it checkpoints (with capabilities to them) or calls.
+/// The VMs that it checkpoints (with capabilities to them) or calls. One that another instance has for now can be called all the
+/// same: it may be back by then.
 fn vms(gifts: &mut Gifts, system: &System, partition: &Partition) -> Result<Vec<VmEntry>> {
     let mut entries = Vec::new();
     for (index, other) in system.vms() {
-        let (Some(vm), Some(guest)) = (&other.spec.vm, &other.guest) else { continue };
+        let Some(vm) = &other.spec.vm else { continue };
         let name = &other.spec.name;
         let checkpoints = partition.spec.checkpoints.contains(name);
-        if !checkpoints && !gifts.names.contains_key(name) {
+        let guest = other.guest.as_ref().filter(|_| checkpoints);
+        if guest.is_none() && (checkpoints || !gifts.names.contains_key(name)) {
             continue;
         }
         let vm_badge = system.badge_of(name);
         let mut window = Window::default();
-        if checkpoints {
+        if let Some(guest) = guest {
             let rights = Rights::READ.or(Rights::WRITE).or(Rights::SEAL);
             gifts.name(format!("guest.{name}"), guest.space.cptr(), rights, 0)?;
             gifts.name(format!("pager.{name}"), partition.endpoint.cptr(), Rights::WRITE, vm_badge)?;
