@@ -16,7 +16,7 @@ pub const MAX_PART: usize = 3072;
 /// Most bytes of an image in one part.
 pub const MAX_UNPACKED: usize = 16 << 10;
 /// Effort of the compression, of 10.
-const LEVEL: u8 = 9;
+const LEVEL: u8 = 6;
 
 /// The parts of an image, in order.
 #[derive(Clone, Debug)]
