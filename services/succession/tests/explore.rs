@@ -36,7 +36,7 @@ fn the_way_down_is_the_same_with_the_parties_exchanged() {
 }
 
 #[test]
-#[ignore = "long: has found faults in restarts, and has not yet been run to its end"]
+#[ignore = "long: a minute, and 5 GiB of memory"]
 fn two_faults_in_any_order_leave_each_vm_with_one_named_owner() {
     holds(Party::First, 2);
 }

@@ -59,6 +59,9 @@ impl Group {
         if self.long {
             command.env("UNDERSTUDY_LONG", "1");
         }
+        if self.long && self.package == MODEL {
+            command.args(["--", "--include-ignored"]);
+        }
         let (passed, failed, detail) = judge(&mut command);
         Outcome { name: self.name.clone(), passed, failed, time: start.elapsed(), detail }
     }
