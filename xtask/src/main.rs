@@ -25,6 +25,7 @@ mod packages;
 mod paths;
 mod process;
 mod qemu;
+mod qmp;
 mod run;
 mod setup;
 mod succession;

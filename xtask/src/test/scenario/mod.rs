@@ -45,6 +45,7 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("succession-without-an-operator", circumstances::without_an_operator),
     ("succession-refuses-to-lose-checkpoints", circumstances::with_a_checkpoint),
     ("succession-refuses-bad-images", circumstances::with_bad_images),
+    ("succession-estates-do-not-overlap", succession::estates::do_not_overlap),
     ("succession-ten-in-a-row", succession::ten_in_a_row),
     ("guests-of-succession", work::guests_of_succession),
     ("linux-2-vcpus", work::on_2_vcpus),

@@ -7,10 +7,10 @@
 use super::{boot_system, hostile, undisturbed};
 use crate::operator::VmConsole;
 use crate::qemu::Machine;
-use anyhow::{Context, Result, bail};
+use crate::qmp::{self, Monitor};
+use anyhow::{Result, bail};
 use api::vmm::{Reply, Request, State};
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
+use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,16 +19,15 @@ const TIMES: usize = 50;
 
 /// All CPUs get many NMIs; the one whose guest never exits by itself, too.
 pub fn in_guest(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
-    let socket = log.with_extension("qmp");
     let mut machine = machine.clone();
-    machine.extra.extend(["-qmp".to_owned(), format!("unix:{},server=on,wait=off", socket.display())]);
+    let socket = qmp::socket_for(&mut machine, log);
     let mut live = boot_system("interrupted", &machine, iso, log)?;
     let mut spin = VmConsole::of("spin");
     live.wait_guest(&mut spin, "hostile: spin")?;
     let before = live.beat_after(0)?;
     let mut monitor = Monitor::open(&socket)?;
     for _ in 0..TIMES {
-        monitor.execute("inject-nmi")?;
+        monitor.execute("inject-nmi", json!({}))?;
         live.watch()?;
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -40,38 +39,4 @@ pub fn in_guest(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     hostile::nobody_fell(&mut live, &["spin"])?;
     undisturbed(&mut live, before)?;
     undisturbed(&mut live, before_end)
-}
-
-/// The emulator's control socket (QMP).
-struct Monitor {
-    stream: BufReader<UnixStream>,
-}
-
-impl Monitor {
-    fn open(socket: &Path) -> Result<Monitor> {
-        let stream = UnixStream::connect(socket).context("the emulator's control socket")?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        let mut monitor = Monitor { stream: BufReader::new(stream) };
-        monitor.execute("qmp_capabilities")?;
-        Ok(monitor)
-    }
-
-    /// Executes a command; what comes before its answer (the greeting, events) is passed over.
-    fn execute(&mut self, command: &str) -> Result<()> {
-        writeln!(self.stream.get_mut(), "{{\"execute\":\"{command}\"}}")?;
-        let mut line = String::new();
-        loop {
-            line.clear();
-            if self.stream.read_line(&mut line)? == 0 {
-                bail!("the emulator's control socket was closed");
-            }
-            let answer: serde_json::Value = serde_json::from_str(&line)?;
-            if let Some(error) = answer.get("error") {
-                bail!("{command}: {error}");
-            }
-            if answer.get("return").is_some() {
-                return Ok(());
-            }
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //! Successions on running machines: there and back, again and again.
 
 pub mod circumstances;
+pub mod estates;
 
 use super::boot_system;
 use crate::demo::succession::{FIRST, NEXT};
@@ -17,6 +18,8 @@ use std::time::Duration;
 
 /// The smallest system with a VM.
 const SMALL: &str = "succession-small";
+/// Memory of the machine that it runs on.
+const MEMORY_MIB: u32 = 512;
 /// Actions of an incumbent that has decided to leave, and one more: no crash among them brings it back, and nobody is left to ask whether
 /// there was one.
 const TAIL: u32 = 6;
@@ -79,7 +82,7 @@ pub fn ten_in_a_row(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
 /// The small system on a machine with so many CPUs, and its images.
 fn small_on(cpus: u32, machine: &Machine, iso: &Path, log: &Path) -> Result<(Images, Live)> {
     let images = Images::of(SMALL)?;
-    let machine = Machine { cpus, memory_mib: 512, ..machine.clone() };
+    let machine = Machine { cpus, memory_mib: MEMORY_MIB, ..machine.clone() };
     let mut live = boot_system(SMALL, &machine, iso, log)?;
     live.wait_line("root: ready")?;
     Ok((images, live))
