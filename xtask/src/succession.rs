@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use api::operator::{Reply as Answer, Request as Question};
 use api::root::{self, Inventory};
 use api::succession::{Blackout, Holding, Parts, Phase, Plan, Reply, Request, Status};
+use api::vmm;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -41,15 +42,30 @@ pub fn plan(live: &mut Live) -> Result<Plan> {
     }
 }
 
-/// Asks over a line that may be changing hands.
+/// Asks the succession service over a line that may be changing hands.
 pub fn ask_patiently(live: &mut Live, request: &Request) -> Result<Reply> {
+    match ask(live, &Question::Succession(request.clone()))? {
+        Answer::Succession(reply) => Ok(reply),
+        other => bail!("succession: {other:?}"),
+    }
+}
+
+/// Asks a VM in the same way.
+pub fn ask_vm_patiently(live: &mut Live, vm: &str, request: &vmm::Request) -> Result<vmm::Reply> {
+    match ask(live, &Question::Vm(vm.to_owned(), request.clone()))? {
+        Answer::Vm(reply) => Ok(reply),
+        other => bail!("{vm}: {other:?}"),
+    }
+}
+
+fn ask(live: &mut Live, question: &Question) -> Result<Answer> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         live.watch()?;
-        let answer = live.operator.ask(&Question::Succession(request.clone()));
+        let answer = live.operator.ask(question);
         match answer {
-            Ok(Answer::Succession(reply)) => return Ok(reply),
-            Ok(other) if Instant::now() > deadline => bail!("succession: {other:?}"),
+            Ok(answer @ (Answer::Succession(_) | Answer::Vm(_))) => return Ok(answer),
+            Ok(other) if Instant::now() > deadline => bail!("no answer: {other:?}"),
             Err(error) if Instant::now() > deadline => return Err(error),
             Ok(_) => std::thread::sleep(Duration::from_millis(100)),
             Err(_) => {

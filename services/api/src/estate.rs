@@ -20,12 +20,17 @@ pub const FROM_FIRST_AT: u64 = 0x2000;
 pub const FROM_SECOND_AT: u64 = 0x3000;
 /// Offset of the inventory: its bytes as a little-endian word, then postcard.
 pub const INVENTORY_AT: u64 = 0x4000;
-/// Offset of a word behind the messages: number plus one of the action before which the successor's service is to stop, for fault injection.
+/// Offset of a word behind the messages, for fault injection: number plus one of the action before which the successor's service is to stop;
+/// [`FAULT_ALL`] is added where all of the successor is.
 pub const FAULT_AT: u64 = INVENTORY_AT - 8;
+/// See [`FAULT_AT`].
+pub const FAULT_ALL: u64 = 1 << 63;
 /// Offset of a word before it: TSC at the request to begin.
 pub const BEGUN_AT: u64 = FAULT_AT - 8;
 /// Offset of a word before that: TSC at the launch.
 pub const LAUNCHED_AT: u64 = BEGUN_AT - 8;
+/// Offsets of the words before that: TSC at which the party that wrote the ledger, and the other one, last were at work.
+pub const ALIVE_AT: [u64; 2] = [LAUNCHED_AT - 8, LAUNCHED_AT - 16];
 /// Offset of the first VM's handover window; those of the others follow.
 pub const WINDOWS_AT: u64 = 0x2_0000;
 /// Name of the boot module that is the bridge: who finds it was started beside another hypervisor.
@@ -215,6 +220,8 @@ pub enum Request {
     Forget(u8),
     /// The other party's CPUs stop, whatever they do.
     Fence,
+    /// Fault injection: all CPUs of this hypervisor stop, and nothing is given to anyone.
+    Stop,
     /// It is over: this party owns everything. What a succession needs only while it lasts is given back.
     Settle,
 }

@@ -60,17 +60,19 @@ pub enum Request {
     Abort,
     /// The point of no return: the incumbent leaves.
     Retire,
-    /// Fault injection: in the next succession the service of one party stops as by a bug of its own, once.
+    /// Fault injection: in the next succession the service of one party, or all of that party, stops as by a bug of its own, once.
     Fault(Fault),
 }
 
-/// Where a succession service is to stop as by a bug.
+/// Where a succession service, or a whole hypervisor, is to stop as by a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// In the successor, or else in the incumbent.
     pub successor: bool,
     /// Before the action of this number, from 0 on, that it performs.
     pub action: u32,
+    /// Not the service alone, which would be started anew: all CPUs of its hypervisor stop for good, and nothing is said.
+    pub all: bool,
 }
 
 /// What is answered.

@@ -62,6 +62,9 @@ pub enum Request {
         /// Its number.
         vcpu: u32,
     },
+    /// The hypervisor that ran the VM has fallen, and its state with it: the VM counts as failed, and can be started anew. One that is here is
+    /// left alone, and refused.
+    Lose,
 }
 
 /// What is answered.

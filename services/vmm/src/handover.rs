@@ -24,6 +24,8 @@ use state::{Ended, LoadError};
 
 /// Why other requests are refused meanwhile.
 pub(crate) const MOVING: &str = "the VM changes its hypervisor, or has changed it";
+/// Why a VM has failed whose state was with a hypervisor that fell.
+const LOST: &str = "its state was lost with the hypervisor that ran it";
 /// Most bytes that a console may have written elsewhere: more than any will.
 const CONSOLE_MOST: u64 = 1 << 62;
 
@@ -95,6 +97,8 @@ pub(crate) enum Refusal {
     NoVcpu(u32),
     /// The VM is not here yet.
     NotHere,
+    /// The VM is here.
+    Here,
     /// Guest memory is being copied for this checkpoint.
     Copying(u64),
     /// What the typed state could not be gathered for.
@@ -120,6 +124,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::NoVcpu(number) => write!(f, "the VM has no vCPU {number}"),
             Refusal::NotHere => f.write_str("the VM is not here yet"),
+            Refusal::Here => f.write_str("the VM is here"),
             Refusal::Copying(id) => write!(f, "checkpoint {id} is still being copied; try again"),
             Refusal::Gather(why) => write!(f, "its state cannot be had: {why}"),
             Refusal::TooLarge(bytes) => write!(f, "its state of {bytes} bytes does not fit into the window"),
@@ -235,6 +240,17 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             let now = self.outside.now();
             self.handover.record(cpu, now.wrapping_sub(exit));
         }
+        Ok(())
+    }
+
+    /// Nobody has the state any more: the machine is here, and has failed.
+    pub(crate) fn lose(&mut self) -> Result<(), Refusal> {
+        if self.handover.place == Place::Here {
+            return Err(Refusal::Here);
+        }
+        self.here()?;
+        self.processors.iter_mut().for_each(|processor| processor.away = false);
+        self.state = State::Failed(LOST.into());
         Ok(())
     }
 

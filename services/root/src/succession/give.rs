@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Giving: what is to be done before somebody else may use a resource.
 
+use alloc::vec::Vec;
+
 use abi::boot::slot;
 use api::estate::Use;
 use api::root::ProcessState;
@@ -151,6 +153,17 @@ pub fn fence(system: &mut System) -> Result<()> {
         if !ours {
             machine.init(id).map_err(core("stop a CPU"))?;
         }
+    }
+    Ok(())
+}
+
+/// Fault injection: this hypervisor is no more. Nobody is told, and no word of the ledger changes.
+pub fn stop(system: &mut System) -> Result<()> {
+    for place in (0..system.cpus.len()).rev().filter(|&place| system.cpus[place].online).collect::<Vec<_>>() {
+        if place > 0 {
+            vacate(system, place)?;
+        }
+        system.cpus[place].cap.release(Target::default(), None).map_err(core("stop a CPU"))?;
     }
     Ok(())
 }

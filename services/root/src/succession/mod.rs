@@ -86,6 +86,7 @@ pub fn answer(system: &mut System, badge: Badge, request: Request) -> Reply {
         Request::Open(vm) => take::open(system, vm).map(|()| Reply::Done),
         Request::Forget(vm) => give::forget(system, vm).map(|()| Reply::Done),
         Request::Fence => give::fence(system).map(|()| Reply::Done),
+        Request::Stop => give::stop(system).map(|()| Reply::Done),
         Request::Settle => carve::settle(system).map(|()| Reply::Done),
     };
     done.unwrap_or_else(|Failure(reason)| Reply::Refused(reason))

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use api::estate::{
-    FAULT_AT, FROM_FIRST_AT, FROM_SECOND_AT, INVENTORY_AT, Inventory, LEDGER_AT, Use, WINDOWS_AT,
+    ALIVE_AT, FAULT_ALL, FAULT_AT, FROM_FIRST_AT, FROM_SECOND_AT, INVENTORY_AT, Inventory, LEDGER_AT, Use,
+    WINDOWS_AT,
 };
 use api::succession::Fault;
 use rt::cap::Machine;
@@ -24,6 +25,9 @@ const INVENTORY_MAX: u64 = WINDOWS_AT - INVENTORY_AT - 8;
 /// How long the other party may take from its launch to its greeting.
 const GREETING_MS: u64 = 60_000;
 
+/// How long a party may do nothing at all before it counts as fallen. Longer than its service may wait for an answer, or takes to be
+/// started anew: whoever is taken for fallen loses the VMs that it runs.
+const SILENCE_MS: u64 = 20_000;
 /// How long a party rests that has failed at what it cannot do without.
 const REST_MS: u64 = 1000;
 
@@ -50,10 +54,12 @@ pub struct Course {
     pub launch: Option<Launch>,
     /// VMs that are or were this party's, and of which something is left here.
     pub here: Vec<bool>,
-    /// The other party was launched at this TSC.
+    /// The other party was launched at this TSC, or this one began to take part.
     pub launched: u64,
-    /// Actions until this service stops as by a bug; `None`: it does not.
-    pub fault: Option<u32>,
+    /// The other party was found to have fallen.
+    fell: bool,
+    /// What is to stop as by a bug, if anything is, and after how many actions.
+    pub fault: Option<Fault>,
     events: VecDeque<Event>,
     /// Nothing is done before this TSC.
     rests_until: u64,
@@ -163,8 +169,9 @@ impl Course {
         }
         // Once, whatever becomes of this service.
         if !first {
-            course.fault =
-                word(FAULT_AT)?.swap(0, Ordering::Relaxed).checked_sub(1).map(|action| action as u32);
+            let word = word(FAULT_AT)?.swap(0, Ordering::Relaxed);
+            let (action, all) = ((word & !FAULT_ALL).checked_sub(1), word & FAULT_ALL != 0);
+            course.fault = action.map(|action| Fault { successor: true, action: action as u32, all });
         }
         course.event(if first || environment.restarts > 0 { Event::Done } else { Event::Start });
         Ok(course)
@@ -197,6 +204,7 @@ impl Course {
             launch,
             here,
             launched,
+            fell: false,
             fault: None,
             events,
             rests_until,
@@ -210,20 +218,46 @@ impl Course {
     /// Lets the service of one party stop before an action.
     pub fn inject(&mut self, fault: Fault) -> Result<(), String> {
         if fault.successor {
-            word(FAULT_AT)?.store(u64::from(fault.action) + 1, Ordering::Relaxed);
+            let all = if fault.all { FAULT_ALL } else { 0 };
+            word(FAULT_AT)?.store((u64::from(fault.action) + 1) | all, Ordering::Relaxed);
         } else {
-            self.fault = Some(fault.action);
+            self.fault = Some(fault);
         }
         Ok(())
     }
 
-    /// An action is about to be performed.
-    pub fn count_down(&mut self) {
-        match &mut self.fault {
-            Some(0) => panic!("a fault was injected here"),
-            Some(left) => *left -= 1,
-            None => {}
+    /// An action is about to be performed; the fault whose turn has come.
+    pub fn count_down(&mut self) -> Option<Fault> {
+        let fault = self.fault.as_mut()?;
+        match fault.action.checked_sub(1) {
+            Some(left) => fault.action = left,
+            None => return self.fault.take(),
         }
+        None
+    }
+
+    /// This party is at work.
+    pub fn say_alive(&self) {
+        if let Ok(word) = word(ALIVE_AT[self.me as usize]) {
+            word.store(time::now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the other party, which has taken part already, has not been at work for so long that it will not be again. True once.
+    pub fn has_fallen_silent(&mut self) -> bool {
+        let listens = match self.side {
+            Side::Incumbent(side) => {
+                matches!(side, Incumbent::Giving(_) | Incumbent::Turning | Incumbent::Reclaiming)
+            }
+            Side::Successor(side) => {
+                matches!(side, Successor::Greeting | Successor::Taking | Successor::Returning(_))
+            }
+        };
+        let last = word(ALIVE_AT[self.me.peer() as usize]).map_or(0, |word| word.load(Ordering::Relaxed));
+        let since = time::now().saturating_sub(last.max(self.launched));
+        let silent = listens && !self.fell && since > SILENCE_MS * time::tsc_khz();
+        self.fell |= silent;
+        silent
     }
 
     /// Something for the machine to be told.

@@ -60,6 +60,9 @@ pub fn main(environment: &'static Environment) {
     service.join();
     loop {
         service.pump();
+        if let Some(course) = &service.course {
+            course.say_alive();
+        }
         let deadline = if service.course.is_some() { time::after_ms(GLANCE_MS) } else { FOREVER };
         match server.receive(deadline) {
             Event::Request(badge, request) => {

@@ -21,6 +21,7 @@ impl Service {
     /// Feeds the protocol's machine until it waits.
     pub fn pump(&mut self) {
         while let Some(course) = self.course.as_mut() {
+            course.say_alive();
             let Some(event) = course.next_event() else { break };
             let before = course.side;
             let actions = course.step(event);
@@ -54,6 +55,9 @@ impl Service {
         if course.is_overdue() {
             log::error!("the successor does not greet: it counts as fallen");
             course.event(Event::Fell);
+        } else if course.has_fallen_silent() {
+            log::error!("the other hypervisor does nothing any more: it counts as fallen");
+            course.first(Event::Fell);
         } else if course.wants_glances() {
             course.event(Event::Done);
         }
@@ -61,7 +65,11 @@ impl Service {
 
     fn perform(&mut self, action: Action) -> Result<(), String> {
         let Some(course) = self.course.as_mut() else { return Ok(()) };
-        course.count_down();
+        if let Some(fault) = course.count_down() {
+            assert!(fault.all, "a fault was injected here");
+            self.estate(Request::Stop)?;
+        }
+        let Some(course) = self.course.as_mut() else { return Ok(()) };
         match action {
             Action::Send(message @ Message::Prepare(vm)) => {
                 self.estate(Request::Open(vm))?;
@@ -87,7 +95,8 @@ impl Service {
                 self.vcpu(vm, &vmm::Request::HandOver { vcpu: u32::from(vcpu) })
             }
             Action::Run(Resource::Vcpu(vm, vcpu)) => {
-                self.vcpu(vm, &vmm::Request::TakeOver { vcpu: u32::from(vcpu) })
+                let ran = self.vcpu(vm, &vmm::Request::TakeOver { vcpu: u32::from(vcpu) });
+                if ran.is_err() && self.is_alone() { self.lose(vm) } else { ran }
             }
             Action::Release(resource) => self.release(resource),
             Action::Adopt(resource) => match item(resource) {
@@ -128,6 +137,19 @@ impl Service {
             vmm::Reply::Refused(why) => Err(why),
             other => Err(format!("its VMM: {other:?}")),
         }
+    }
+
+    /// Whether the other party has fallen.
+    fn is_alone(&self) -> bool {
+        let fallen = |course: &Course| course.ledger.course().is_some_and(|now| now.fallen.is_some());
+        self.course.as_ref().is_some_and(fallen)
+    }
+
+    /// The state of a VM was with the party that fell. The others shall not wait for it.
+    fn lose(&mut self, vm: u8) -> Result<(), String> {
+        self.vcpu(vm, &vmm::Request::Lose)?;
+        log::error!("the state of VM {vm} was lost with the other hypervisor");
+        Ok(())
     }
 
     fn ask_vmm(&self, vm: u8, request: &vmm::Request) -> Result<vmm::Reply, String> {

@@ -221,6 +221,26 @@ fn a_state_that_was_used_elsewhere_is_not_taken_back() {
 }
 
 #[test]
+fn a_machine_whose_state_was_lost_has_failed_and_can_be_started_anew() {
+    let (mut giver, mut taker, _) = pair(vec![vec![kicked(5_000)]], vec![vec![kicked(0)]]);
+    assert!(refusal(giver.request(Request::Lose, true)).contains("is here"));
+    assert!(refusal(take_over(&mut taker, 0)).contains("no state"));
+    assert_eq!(taker.request(Request::Lose, false), Reply::Denied);
+    assert_eq!(taker.request(Request::Lose, true), Reply::Done);
+    assert!(matches!(taker.state(), State::Failed(why) if why.contains("lost")));
+    assert_eq!(take_over(&mut taker, 0), Reply::Done);
+    assert_eq!(taker.request(Request::Start, true), Reply::Done);
+    assert_eq!(taker.step(), Next::Step);
+    // The same for one that has gone on elsewhere.
+    let (mut giver, mut taker, _) = pair(vec![vec![kicked(5_000)]], vec![vec![kicked(0)]]);
+    giver.step();
+    assert_eq!(hand_over(&mut giver, 0), Reply::Done);
+    assert_eq!(take_over(&mut taker, 0), Reply::Done);
+    assert_eq!(giver.request(Request::Lose, true), Reply::Done);
+    assert!(matches!(giver.state(), State::Failed(why) if why.contains("lost")));
+}
+
+#[test]
 fn paused_ended_and_failed_machines_move_as_they_are() {
     let shutdown: Step = Box::new(|page| exit(page, Exit::Shutdown, [0; 4]));
     let (mut giver, mut taker, _) = pair(vec![vec![shutdown]], vec![vec![kicked(0)]]);

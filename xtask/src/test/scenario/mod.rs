@@ -46,6 +46,7 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("succession-refuses-to-lose-checkpoints", circumstances::with_a_checkpoint),
     ("succession-refuses-bad-images", circumstances::with_bad_images),
     ("succession-estates-do-not-overlap", succession::estates::do_not_overlap),
+    ("succession-a-hypervisor-stops", succession::stops::at_some_steps),
     ("succession-ten-in-a-row", succession::ten_in_a_row),
     ("guests-of-succession", work::guests_of_succession),
     ("linux-2-vcpus", work::on_2_vcpus),
@@ -55,6 +56,7 @@ pub const SCENARIOS: &[(&str, Script)] = &[
 /// Those that take long, or have not shown yet that a busy host does not disturb them.
 pub const LONG_SCENARIOS: &[(&str, Script)] = &[
     ("succession-given-up", circumstances::given_up),
+    ("succession-a-hypervisor-stops-at-many-steps", succession::stops::at_many_steps),
     ("succession-incumbent-crashes-at-every-step", succession::incumbent_crashes),
     ("succession-successor-crashes-at-every-step", succession::successor_crashes),
 ];

@@ -54,7 +54,8 @@ pub fn do_not_overlap(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
 fn look(monitor: &mut Monitor, file: &Path, live: &mut Live) -> Result<()> {
     monitor.execute("stop", json!({}))?;
     let registers = monitor.human("info registers -a")?;
-    let dump = json!({ "val": 0, "size": u64::from(MEMORY_MIB) << 20, "filename": file.display().to_string() });
+    let dump =
+        json!({ "val": 0, "size": u64::from(MEMORY_MIB) << 20, "filename": file.display().to_string() });
     monitor.execute("pmemsave", dump)?;
     let memory = Memory(std::fs::read(file).context("the memory of the machine")?);
     std::fs::remove_file(file)?;

@@ -3,6 +3,7 @@
 
 pub mod circumstances;
 pub mod estates;
+pub mod stops;
 
 use super::boot_system;
 use crate::demo::succession::{FIRST, NEXT};
@@ -114,7 +115,7 @@ fn crashes(machine: &Machine, iso: &Path, log: &Path, successor: bool) -> Result
     for action in 0.. {
         let beat = live.beat_after(0)?;
         let (image, version) = other(&images, &here);
-        let fault = Request::Fault(Fault { successor, action });
+        let fault = Request::Fault(Fault { successor, action, all: false });
         let what = || format!("crash before action {action}, from {here} to {version}");
         succession::expect(&mut live, fault).with_context(what)?;
         succession::begin(&mut live, image, version, &|_| {}).with_context(what)?;
