@@ -8,7 +8,7 @@
 mod budget;
 mod checkpoint;
 mod runs;
-mod succession;
+pub mod succession;
 
 use crate::image::{self, Scope};
 use crate::lint;
