@@ -54,6 +54,8 @@ pub struct Course {
     pub launch: Option<Launch>,
     /// VMs that are or were this party's, and of which something is left here.
     pub here: Vec<bool>,
+    /// VMs that were built here for the other party's to come, and are still there.
+    pub built: Vec<bool>,
     /// The other party was launched at this TSC, or this one began to take part.
     pub launched: u64,
     /// The other party was found to have fallen.
@@ -191,6 +193,7 @@ impl Course {
             Party::Second => (second, first, inventory.first_cpu),
         };
         let ring = Cap::named(environment, "machine").ok_or("the manifest gives no right to ring")?;
+        let built = inventory.vms.iter().map(|_| false).collect();
         let here = inventory.vms.iter().map(|_| me == Party::First).collect();
         let (side, events) = (Side::Incumbent(Incumbent::Idle), VecDeque::new());
         let launch = None;
@@ -203,6 +206,7 @@ impl Course {
             side,
             launch,
             here,
+            built,
             launched,
             fell: false,
             fault: None,

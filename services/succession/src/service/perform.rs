@@ -90,6 +90,8 @@ impl Service {
                 if turn == Turn::Settle { self.settle() } else { Ok(()) }
             }
             Action::Launch => self.launch(),
+            // Asked for again on the switch path, where it is known.
+            Action::Build(vm) if course.built.get(usize::from(vm)) == Some(&true) => Ok(()),
             Action::Build(vm) => self.build(vm),
             Action::Stop(Resource::Vcpu(vm, vcpu)) => {
                 self.vcpu(vm, &vmm::Request::HandOver { vcpu: u32::from(vcpu) })
@@ -126,12 +128,21 @@ impl Service {
     fn build(&mut self, vm: u8) -> Result<(), String> {
         self.estate(Request::Build(vm))?;
         match self.ask_vmm(vm, &vmm::Request::Status)? {
-            vmm::Reply::Status(_) => Ok(()),
-            other => Err(format!("its VMM: {other:?}")),
+            vmm::Reply::Status(_) => {}
+            other => return Err(format!("its VMM: {other:?}")),
         }
+        if let Some(built) = self.course.as_mut().and_then(|course| course.built.get_mut(usize::from(vm))) {
+            *built = true;
+        }
+        Ok(())
     }
 
+    /// Asks for something of a vCPU. A VMM that was started anew since it was built has no handover window: it gets one, and is asked once more.
     fn vcpu(&mut self, vm: u8, request: &vmm::Request) -> Result<(), String> {
+        if let Ok(vmm::Reply::Done) = self.ask_vmm(vm, request) {
+            return Ok(());
+        }
+        self.build(vm)?;
         match self.ask_vmm(vm, request)? {
             vmm::Reply::Done => Ok(()),
             vmm::Reply::Refused(why) => Err(why),
@@ -180,6 +191,9 @@ impl Service {
             *here |= ledger.holds(me, Resource::Vm(vm));
             if *here && ledger.holds(me.peer(), Resource::Vm(vm)) {
                 (*here, gone) = (false, Some(vm));
+                if let Some(built) = course.built.get_mut(usize::from(vm)) {
+                    *built = false;
+                }
                 break;
             }
         }
