@@ -56,6 +56,7 @@ pub const SCENARIOS: &[(&str, Script)] = &[
 /// Those that take long, or have not shown yet that a busy host does not disturb them.
 pub const LONG_SCENARIOS: &[(&str, Script)] = &[
     ("succession-given-up", circumstances::given_up),
+    ("succession-hundred-in-a-row", succession::hundred_in_a_row),
     ("succession-a-hypervisor-stops-at-many-steps", succession::stops::at_many_steps),
     ("succession-incumbent-crashes-at-every-step", succession::incumbent_crashes),
     ("succession-successor-crashes-at-every-step", succession::successor_crashes),

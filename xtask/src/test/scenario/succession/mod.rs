@@ -5,7 +5,7 @@ pub mod circumstances;
 pub mod estates;
 pub mod stops;
 
-use super::boot_system;
+use super::{boot_system, undisturbed};
 use crate::demo::succession::{FIRST, NEXT};
 use crate::image::successor;
 use crate::live::Live;
@@ -66,9 +66,20 @@ pub fn without_vms(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
 
 /// Successions on one boot, one after the other, under a VM that counts its beats: nothing is lost from one to the next.
 pub fn ten_in_a_row(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    in_a_row(10, machine, iso, log)
+}
+
+/// The same for long.
+pub fn hundred_in_a_row(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    in_a_row(100, machine, iso, log)
+}
+
+fn in_a_row(successions: u32, machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let (images, mut live) = small_on(3, machine, iso, log)?;
+    live.allow(CAMPAIGN);
+    let first = live.beat_after(0)?;
     let mut free = [0; 2];
-    for round in 0..5 {
+    for round in 0..successions / 2 {
         there_and_back(&mut live, &images).with_context(|| format!("round {round}"))?;
         let now = succession::inventory(&mut live)?.free_bytes;
         // The first round changes what lies where; from then on every round leaves as much as the one before.
@@ -77,7 +88,7 @@ pub fn ten_in_a_row(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
         }
         free = [free[1], now];
     }
-    Ok(())
+    undisturbed(&mut live, first)
 }
 
 /// The small system on a machine with so many CPUs, and its images.
