@@ -28,6 +28,8 @@ const GREETING_MS: u64 = 60_000;
 /// How long a party may do nothing at all before it counts as fallen. Longer than its service may wait for an answer, or takes to be
 /// started anew: whoever is taken for fallen loses the VMs that it runs.
 const SILENCE_MS: u64 = 20_000;
+/// As many looks at it in that time: where the whole machine stood still, nobody was silent.
+const SILENT_LOOKS: u32 = 1000;
 /// How long a party rests that has failed at what it cannot do without.
 const REST_MS: u64 = 1000;
 
@@ -56,8 +58,12 @@ pub struct Course {
     pub here: Vec<bool>,
     /// VMs that were built here for the other party's to come, and are still there.
     pub built: Vec<bool>,
-    /// The other party was launched at this TSC, or this one began to take part.
+    /// The other party was launched at this TSC.
     pub launched: u64,
+    /// What the other party last said of being alive, since when that has not changed, and how often it was looked at since.
+    heard: u64,
+    heard_at: u64,
+    looks: u32,
     /// The other party was found to have fallen.
     fell: bool,
     /// What is to stop as by a bug, if anything is, and after how many actions.
@@ -208,6 +214,9 @@ impl Course {
             here,
             built,
             launched,
+            heard: 0,
+            heard_at: launched,
+            looks: 0,
             fell: false,
             fault: None,
             events,
@@ -258,8 +267,12 @@ impl Course {
             }
         };
         let last = word(ALIVE_AT[self.me.peer() as usize]).map_or(0, |word| word.load(Ordering::Relaxed));
-        let since = time::now().saturating_sub(last.max(self.launched));
-        let silent = listens && !self.fell && since > SILENCE_MS * time::tsc_khz();
+        if !listens || last != self.heard {
+            (self.heard, self.heard_at, self.looks) = (last, time::now(), 0);
+        }
+        self.looks = self.looks.saturating_add(1);
+        let since = time::now().saturating_sub(self.heard_at);
+        let silent = !self.fell && self.looks > SILENT_LOOKS && since > SILENCE_MS * time::tsc_khz();
         self.fell |= silent;
         silent
     }
