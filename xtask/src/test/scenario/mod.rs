@@ -47,19 +47,19 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("succession-refuses-bad-images", circumstances::with_bad_images),
     ("succession-estates-do-not-overlap", succession::estates::do_not_overlap),
     ("succession-a-hypervisor-stops", succession::stops::at_some_steps),
+    ("succession-given-up", circumstances::given_up),
+    ("succession-incumbent-crashes-at-every-step", succession::incumbent_crashes),
+    ("succession-successor-crashes-at-every-step", succession::successor_crashes),
     ("succession-ten-in-a-row", succession::ten_in_a_row),
     ("guests-of-succession", work::guests_of_succession),
     ("linux-2-vcpus", work::on_2_vcpus),
     ("linux-4-vcpus", work::on_4_vcpus),
 ];
 
-/// Those that take long, or have not shown yet that a busy host does not disturb them.
+/// Those that take long.
 pub const LONG_SCENARIOS: &[(&str, Script)] = &[
-    ("succession-given-up", circumstances::given_up),
     ("succession-hundred-in-a-row", succession::hundred_in_a_row),
     ("succession-a-hypervisor-stops-at-many-steps", succession::stops::at_many_steps),
-    ("succession-incumbent-crashes-at-every-step", succession::incumbent_crashes),
-    ("succession-successor-crashes-at-every-step", succession::successor_crashes),
 ];
 
 /// A booted system for a scenario; its socket lies beside the log.
