@@ -10,7 +10,7 @@ use api::environment::{Environment, Window};
 use root::block::Block;
 use root::image::{self, Image};
 use root::{archive, pack};
-use rt::cap::{CNode, Cpu, Frame, HostSpace, Notification, Reply, Thread, Vcpu};
+use rt::cap::{CNode, Cpu, Frame, HostSpace, Notification, Reply, Thread, Untyped, Vcpu};
 use rt::thread::Start;
 use rt::{Cap, layout};
 
@@ -125,13 +125,29 @@ fn lend_module(system: &System, borrowed: &mut Vec<Borrowed>, name: &str, number
     Ok(placed.window)
 }
 
+/// Takes all of these pieces of memory, or none: with some of them the partition could never be made.
+fn take_pieces(estate: &mut Estate, sizes: impl IntoIterator<Item = u8>) -> Result<Vec<(Cap<Untyped>, u8)>> {
+    let mut pieces = Vec::new();
+    for bits in sizes {
+        match estate.untyped(bits) {
+            Ok(piece) => pieces.push((piece, bits)),
+            Err(failure) => {
+                for (piece, bits) in pieces {
+                    let address = piece.describe().map_err(core("describe memory"))?.base;
+                    estate.add(piece, Block { address, bits });
+                }
+                return Err(failure);
+            }
+        }
+    }
+    Ok(pieces)
+}
+
 /// Makes the objects, out of memory that is taken at the first time.
 fn make(estate: &mut Estate, partition: &mut Partition, parts: Vec<Part>) -> Result<Made> {
     let sizes: Vec<u8> = parts.iter().map(|part| part.bits).collect();
     if partition.pieces.is_empty() {
-        for bits in pack::pieces(sizes.iter().map(|&bits| 1u64 << bits).sum()) {
-            partition.pieces.push((estate.untyped(bits)?, bits));
-        }
+        partition.pieces = take_pieces(estate, pack::pieces(sizes.iter().map(|&bits| 1u64 << bits).sum()))?;
     }
     let pieces: Vec<u8> = partition.pieces.iter().map(|&(_, bits)| bits).collect();
     let placed = pack::place(&sizes, &pieces)

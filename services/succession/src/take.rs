@@ -7,11 +7,13 @@
 
 use crate::{Action, Actions, Change, Message, Party, Resource, State, Table};
 
-/// The next thing to take, in the order of the ledger.
+/// The next thing to take, in the order of the ledger. After a fall memory comes first: nobody has seen to it that there is some to build with.
 pub(crate) fn take_next(me: Party, table: &impl Table) -> Option<Actions> {
     let shape = table.shape();
-    (0..shape.vms)
-        .find_map(|vm| take_vm(me, table, vm))
+    let extents = if fallen(table).is_some() { shape.extents } else { 0 };
+    (0..extents)
+        .find_map(|extent| take_plain(me, table, Resource::Extent(extent)))
+        .or_else(|| (0..shape.vms).find_map(|vm| take_vm(me, table, vm)))
         .or_else(|| shape.plain().find_map(|resource| take_plain(me, table, resource)))
 }
 
