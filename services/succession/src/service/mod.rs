@@ -26,6 +26,8 @@ use image::Image;
 const GLANCE_MS: u64 = 5;
 /// How long root and the VMMs may take to answer. What is not answered by then counts as failed, and everything can be asked for twice.
 const PATIENCE_MS: u64 = 10_000;
+/// The same for the last thing of all, which nobody else waits for.
+const SETTLING_MS: u64 = 120_000;
 
 /// Version of this build: what the environment of the build says, or the package's.
 pub const VERSION: &str = match option_env!("UNDERSTUDY_VERSION") {
@@ -80,7 +82,8 @@ pub fn main(environment: &'static Environment) {
 impl Service {
     /// Asks root for something of the machine.
     pub fn estate(&self, request: estate::Request) -> Result<estate::Reply, String> {
-        match self.root.call_until(&root::Request::Estate(request), time::after_ms(PATIENCE_MS)) {
+        let patience = if request == estate::Request::Settle { SETTLING_MS } else { PATIENCE_MS };
+        match self.root.call_until(&root::Request::Estate(request), time::after_ms(patience)) {
             Ok(root::Reply::Estate(estate::Reply::Refused(why))) => Err(why),
             Ok(root::Reply::Estate(reply)) => Ok(reply),
             other => Err(format!("root: {other:?}")),
