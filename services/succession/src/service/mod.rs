@@ -60,20 +60,23 @@ pub fn main(environment: &'static Environment) {
     let (course, fault, launch_ticks, total_ticks) = (None, None, 0, 0);
     let mut service = Service { environment, root, image, course, fault, launch_ticks, total_ticks, message };
     service.join();
+    let mut next_glance = 0;
     loop {
         service.pump();
-        if let Some(course) = &service.course {
-            course.say_alive();
+        // Due however often somebody asks.
+        if time::now() >= next_glance {
+            service.glance();
+            next_glance = time::after_ms(GLANCE_MS);
+            continue;
         }
-        let deadline = if service.course.is_some() { time::after_ms(GLANCE_MS) } else { FOREVER };
+        let deadline = if service.course.is_some() { next_glance } else { FOREVER };
         match server.receive(deadline) {
             Event::Request(badge, request) => {
                 let reply = service.serve(badge, request);
                 server.reply(&reply);
             }
             Event::Fault(_) => server.answer_fault(false),
-            Event::Notification(_) => {}
-            Event::TimedOut => service.glance(),
+            Event::Notification(_) | Event::TimedOut => {}
             Event::Failed(error) => panic!("cannot receive: {error:?}"),
         }
     }
