@@ -152,7 +152,8 @@ invocations! {
     MachineAdoptCpu = 0xa3,
     /// Send the doorbell interrupt to a CPU, of whatever instance. WRITE. In: w0 = APIC id.
     MachineRing = 0xa4,
-    /// Send an INIT to a CPU that does not run here: whatever it does, it stops. MANAGE. In: w0 = APIC id. Errors: Busy (it runs here).
+    /// Send an INIT to a CPU that does not run here: whatever it does, it stops. The boot processor, which an INIT would let reset the machine, gets an NMI instead, unless it
+    /// waits in the page where CPUs begin already. MANAGE. In: w0 = APIC id. Errors: Busy (it runs here), TimedOut (the boot processor does not leave).
     MachineInit = 0xa5,
     /// Let memory leave this instance's maps and books, unchanged. MANAGE. In: w0 = cptr of untyped memory or a frame (MANAGE). The capability
     /// goes; what it was derived from stays as if it were in use, and cannot be revoked as a whole, until `MachineAdopt` brings the memory back.
