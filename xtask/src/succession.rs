@@ -140,7 +140,7 @@ pub struct Done {
     pub generation: u32,
     /// TSC ticks from launch to greeting.
     pub launch_ticks: u64,
-    /// TSC ticks from the request to begin to the end; the operator's own delay in letting the incumbent leave is in it.
+    /// TSC ticks from the request to begin to the end; without the time that the incumbent stood ready to leave.
     pub total_ticks: u64,
 }
 

@@ -154,7 +154,8 @@ pub struct Status {
     pub blackouts: Vec<Blackout>,
     /// TSC ticks from the launch of the hypervisor that answers until it could receive; 0 if it was not launched by another.
     pub launch_ticks: u64,
-    /// TSC ticks from the request to begin until the hypervisor that answers owned everything; 0 as above.
+    /// TSC ticks from the request to begin until the hypervisor that answers owned everything, without the time that the incumbent stood ready to
+    /// leave; 0 as above.
     pub total_ticks: u64,
 }
 

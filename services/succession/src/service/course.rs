@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use api::estate::{
     ALIVE_AT, FAULT_ALL, FAULT_AT, FROM_FIRST_AT, FROM_SECOND_AT, INVENTORY_AT, Inventory, LEDGER_AT, Use,
-    WINDOWS_AT,
+    WAITED_AT, WINDOWS_AT,
 };
 use api::succession::Fault;
 use rt::cap::Machine;
@@ -60,6 +60,8 @@ pub struct Course {
     pub built: Vec<bool>,
     /// The other party was launched at this TSC.
     pub launched: u64,
+    /// Since this TSC the incumbent stands ready to leave.
+    ready: u64,
     /// What the other party last said of being alive, since when that has not changed, and how often it was looked at since.
     heard: u64,
     heard_at: u64,
@@ -214,6 +216,7 @@ impl Course {
             here,
             built,
             launched,
+            ready: launched,
             heard: 0,
             heard_at: launched,
             looks: 0,
@@ -372,6 +375,7 @@ impl Course {
             Side::Incumbent(now) => {
                 let (next, actions) = now.step(self.me, &self.ledger, event);
                 self.side = Side::Incumbent(next);
+                self.note_the_wait(now, next);
                 actions
             }
             Side::Successor(now) => {
@@ -379,6 +383,20 @@ impl Course {
                 self.side = Side::Successor(next);
                 actions
             }
+        }
+    }
+
+    /// How long the incumbent stands ready to leave is the operator's affair, and no part of what the succession takes.
+    fn note_the_wait(&mut self, from: Incumbent, to: Incumbent) {
+        let ready = Incumbent::Giving(Giver::Empty);
+        if to == ready && from != ready {
+            self.ready = time::now();
+        }
+        if from == ready
+            && to == Incumbent::Retiring
+            && let Ok(word) = word(WAITED_AT)
+        {
+            word.store(time::now().saturating_sub(self.ready), Ordering::Relaxed);
         }
     }
 

@@ -7,7 +7,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::sync::atomic::Ordering;
 
-use api::estate::{BEGUN_AT, Item, LAUNCHED_AT, LEDGER_AT, Request};
+use api::estate::{BEGUN_AT, Item, LAUNCHED_AT, LEDGER_AT, Request, WAITED_AT};
 use api::vmm::{self, Vmm};
 use rt::ipc::Client;
 use rt::time;
@@ -208,7 +208,8 @@ impl Service {
     fn settle(&mut self) -> Result<(), String> {
         let Some(course) = self.course.take() else { return Ok(()) };
         let back = course.me == Party::First;
-        let total = since(BEGUN_AT);
+        let waited = word(WAITED_AT).map_or(0, |word| word.load(Ordering::Relaxed));
+        let total = since(BEGUN_AT).saturating_sub(waited);
         drop(course);
         self.estate(Request::Settle)?;
         if !back {
