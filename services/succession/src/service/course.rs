@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use api::estate::{
-    ALIVE_AT, FAULT_ALL, FAULT_AT, FROM_FIRST_AT, FROM_SECOND_AT, INVENTORY_AT, Inventory, LEDGER_AT, Use,
-    WAITED_AT, WINDOWS_AT,
+    FAULT_ALL, FAULT_AT, FROM_FIRST_AT, FROM_SECOND_AT, INVENTORY_AT, Inventory, LEDGER_AT, Use, WAITED_AT,
+    WINDOWS_AT,
 };
 use api::succession::Fault;
 use rt::cap::Machine;
@@ -19,17 +19,13 @@ use succession::{
 };
 
 use super::launch::Launch;
+use super::pulse::Pulse;
 
 /// Most bytes of the inventory.
 const INVENTORY_MAX: u64 = WINDOWS_AT - INVENTORY_AT - 8;
 /// How long the other party may take from its launch to its greeting.
 const GREETING_MS: u64 = 60_000;
 
-/// How long a party may do nothing at all before it counts as fallen. Longer than its service may wait for an answer, or takes to be
-/// started anew: whoever is taken for fallen loses the VMs that it runs.
-const SILENCE_MS: u64 = 20_000;
-/// As many looks at it in that time: where the whole machine stood still, nobody was silent.
-const SILENT_LOOKS: u32 = 1000;
 /// How long a party rests that has failed at what it cannot do without.
 const REST_MS: u64 = 1000;
 
@@ -62,12 +58,8 @@ pub struct Course {
     pub launched: u64,
     /// Since this TSC the incumbent stands ready to leave.
     ready: u64,
-    /// What the other party last said of being alive, since when that has not changed, and how often it was looked at since.
-    heard: u64,
-    heard_at: u64,
-    looks: u32,
-    /// The other party was found to have fallen.
-    fell: bool,
+    /// Whether the other party is at work.
+    pub pulse: Pulse,
     /// What is to stop as by a bug, if anything is, and after how many actions.
     pub fault: Option<Fault>,
     events: VecDeque<Event>,
@@ -217,10 +209,7 @@ impl Course {
             built,
             launched,
             ready: launched,
-            heard: 0,
-            heard_at: launched,
-            looks: 0,
-            fell: false,
+            pulse: Pulse::new(me),
             fault: None,
             events,
             rests_until,
@@ -252,14 +241,7 @@ impl Course {
         None
     }
 
-    /// This party is at work.
-    pub fn say_alive(&self) {
-        if let Ok(word) = word(ALIVE_AT[self.me as usize]) {
-            word.store(time::now(), Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the other party, which has taken part already, has not been at work for so long that it will not be again. True once.
+    /// Whether the other party, which has taken part already, does nothing any more. True once.
     pub fn has_fallen_silent(&mut self) -> bool {
         let listens = match self.side {
             Side::Incumbent(side) => {
@@ -269,15 +251,7 @@ impl Course {
                 matches!(side, Successor::Greeting | Successor::Taking | Successor::Returning(_))
             }
         };
-        let last = word(ALIVE_AT[self.me.peer() as usize]).map_or(0, |word| word.load(Ordering::Relaxed));
-        if !listens || last != self.heard {
-            (self.heard, self.heard_at, self.looks) = (last, time::now(), 0);
-        }
-        self.looks = self.looks.saturating_add(1);
-        let since = time::now().saturating_sub(self.heard_at);
-        let silent = !self.fell && self.looks > SILENT_LOOKS && since > SILENCE_MS * time::tsc_khz();
-        self.fell |= silent;
-        silent
+        self.pulse.has_stopped(listens)
     }
 
     /// Something for the machine to be told.

@@ -5,6 +5,7 @@ mod course;
 mod image;
 mod launch;
 mod perform;
+mod pulse;
 mod report;
 
 use alloc::format;

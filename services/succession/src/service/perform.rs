@@ -21,7 +21,7 @@ impl Service {
     /// Feeds the protocol's machine until it waits.
     pub fn pump(&mut self) {
         while let Some(course) = self.course.as_mut() {
-            course.say_alive();
+            course.pulse.beat();
             let Some(event) = course.next_event() else { break };
             let before = course.side;
             let actions = course.step(event);
