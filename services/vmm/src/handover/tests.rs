@@ -102,6 +102,23 @@ fn a_vm_goes_on_elsewhere_where_it_stopped() {
     assert_eq!(taker.outside.lines, [line]);
 }
 
+/// Allocations between the stop of a vCPU and its run, at either end. The aim is none: the typed state is gathered into, and decoded to,
+/// structures that are made on the way.
+const TO_STOP: u64 = 13;
+const TO_RUN: u64 = 16;
+
+#[test]
+fn the_switch_path_logs_nothing_and_allocates_no_oftener_than_it_did() {
+    let (mut giver, mut taker, _) = pair(vec![vec![kicked(4_000)]], vec![vec![]]);
+    giver.step();
+    let lines = [giver.outside.lines.len(), taker.outside.lines.len()];
+    let stopping = allocation_counter::measure(|| assert_eq!(hand_over(&mut giver, 0), Reply::Done));
+    let running = allocation_counter::measure(|| assert_eq!(take_over(&mut taker, 0), Reply::Done));
+    assert_eq!([giver.outside.lines.len(), taker.outside.lines.len()], lines);
+    let counted = (stopping.count_total, running.count_total);
+    assert!(counted.0 <= TO_STOP && counted.1 <= TO_RUN, "allocations to stop and to run: {counted:?}");
+}
+
 #[test]
 fn clocks_and_timers_go_on() {
     let halt: Step = Box::new(|page| {
