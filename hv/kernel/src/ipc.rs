@@ -15,10 +15,8 @@ use abi::error::Error;
 use abi::message::{CAPS_WORD, Info, MAX_CAPS, RECEIVE_SLOTS_WORD, REGISTER_WORDS};
 use abi::object::ObjectType;
 use abi::rights::Rights;
-use abi::syscall::FOREVER;
 use core::sync::atomic::Ordering;
 use store::{Endpoint, QueueLinks, Ref, Reply, SlotMemory, Thread, ThreadState};
-use x86_machine::cpu;
 
 /// The system call `Call`.
 pub fn call(thread: Ref<Thread>, hold: &Hold) -> Outcome {
@@ -33,7 +31,7 @@ pub fn call(thread: Ref<Thread>, hold: &Hold) -> Outcome {
     let endpoint = Ref::from_cap(&cap).ok_or(Error::InvalidCapability)?;
     let info = Info::from_user(thread.context.rsi.get());
     let deadline = thread.context.r13.get();
-    if deadline != FOREVER && deadline <= cpu::rdtsc() {
+    if time::has_passed(deadline) {
         return Err(Abort::Error(Error::TimedOut));
     }
     begin(thread, endpoint, info, (cap.badge, cap.rights().has(Rights::GRANT)), deadline, hold)
@@ -302,7 +300,7 @@ fn receive_on(
         return Ok(());
     }
     let deadline = thread.context.r13.get();
-    if deadline != FOREVER && deadline <= cpu::rdtsc() {
+    if time::has_passed(deadline) {
         return Err(Abort::Error(Error::TimedOut));
     }
     thread.state.set(ThreadState::Receiving);

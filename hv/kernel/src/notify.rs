@@ -9,7 +9,6 @@ use abi::message::Info;
 use abi::rights::Rights;
 use core::sync::atomic::Ordering;
 use store::{Notification, Ref, Thread, ThreadState};
-use x86_machine::cpu;
 
 /// The system call `Signal`.
 pub fn signal(thread: Ref<Thread>) -> Outcome {
@@ -118,7 +117,7 @@ pub fn wait(thread: Ref<Thread>, hold: &Hold) -> Outcome {
         return Ok(());
     }
     let deadline = thread.context.r13.get();
-    if deadline != abi::syscall::FOREVER && deadline <= cpu::rdtsc() {
+    if time::has_passed(deadline) {
         leave();
         return Err(Abort::Error(Error::TimedOut));
     }

@@ -16,6 +16,11 @@ fn default_slice() -> u64 {
     clock::tsc_khz() * 10
 }
 
+/// Whether there is nothing to wait for any more.
+pub fn has_passed(deadline: u64) -> bool {
+    deadline != abi::syscall::FOREVER && deadline <= cpu::rdtsc()
+}
+
 /// A thread waits until `deadline` at most. It is of this CPU, or the world is held.
 pub fn set_deadline(thread: Ref<Thread>, deadline: u64) {
     if deadline == abi::syscall::FOREVER {
