@@ -64,8 +64,7 @@ impl Service {
     }
 
     fn perform(&mut self, action: Action) -> Result<(), String> {
-        let Some(course) = self.course.as_mut() else { return Ok(()) };
-        if let Some(fault) = course.count_down() {
+        if let Some(fault) = self.course.as_mut().and_then(Course::count_down) {
             assert!(fault.all, "a fault was injected here");
             self.estate(Request::Stop)?;
         }
