@@ -155,7 +155,7 @@ fn hindered(live: &mut Live, obstacle: &str) -> Result<()> {
     }
 }
 
-fn beats(live: &mut Live) -> Result<()> {
+pub(super) fn beats(live: &mut Live) -> Result<()> {
     let beat = live.beat_after(0)?;
     live.beat_after(beat.beat + 3).context("the heartbeat after the succession").map(drop)
 }

@@ -5,6 +5,7 @@
 //! inventory and the ledger in the bridge. CPUs belong to one core if the upper halves of their tables are the same. Walked are the
 //! core's half and the space of whatever service a CPU is in; nested tables are not.
 
+use super::circumstances::beats;
 use super::{MEMORY_MIB, small_on};
 use crate::demo::succession::NEXT;
 use crate::live::Live;
@@ -47,8 +48,7 @@ pub fn do_not_overlap(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     drive::retire(&mut live)?;
     let end = drive::to_the_end(&mut live)?;
     ensure!(end == NEXT, "{end} owns the machine");
-    let beat = live.beat_after(0)?;
-    live.beat_after(beat.beat + 3).map(drop)
+    beats(&mut live)
 }
 
 fn look(monitor: &mut Monitor, file: &Path, live: &mut Live) -> Result<()> {
