@@ -15,6 +15,8 @@ use crate::vcpu::Vcpu;
 
 /// First bytes of a saved machine.
 pub const MAGIC: [u8; 8] = *b"USTATE\r\n";
+/// First bytes of a change.
+pub const CHANGE_MAGIC: [u8; 8] = *b"UCHANGE\n";
 /// Version of the format; a later one that can be read by this version keeps it.
 pub const FORMAT: u8 = 1;
 /// More than a machine takes besides its vCPUs.
@@ -127,6 +129,23 @@ impl Machine {
         self.encode(bytes);
     }
 
+    /// What differs from `base`, in place of what is in `bytes`.
+    pub fn save_change_into(&self, base: &Self, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        bytes.extend_from_slice(&CHANGE_MAGIC);
+        bytes.push(FORMAT);
+        self.encode_change(base, bytes);
+    }
+
+    /// From the base of a change to the machine that was saved, checked.
+    ///
+    /// # Errors
+    /// As [`LoadError`] says; this is then neither of the two.
+    pub fn apply_change(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
+        self.apply(body(bytes, CHANGE_MAGIC)?).map_err(LoadError::Damaged)?;
+        self.check().map_err(LoadError::Invalid)
+    }
+
     /// Bytes that hold a machine of so many vCPUs, as a rule.
     #[must_use]
     pub const fn room(vcpus: usize) -> usize {
@@ -148,12 +167,17 @@ impl Machine {
     /// # Errors
     /// As [`LoadError`] says, except [`LoadError::Invalid`].
     pub fn load_unchecked(bytes: &[u8]) -> Result<Self, LoadError> {
-        let body = bytes.strip_prefix(&MAGIC).ok_or(LoadError::NotAMachine)?;
-        match body.split_first() {
-            Some((&FORMAT, fields)) => Self::decode(fields).map_err(LoadError::Damaged),
-            Some((&format, _)) => Err(LoadError::UnknownFormat(format)),
-            None => Err(LoadError::NotAMachine),
-        }
+        Self::decode(body(bytes, MAGIC)?).map_err(LoadError::Damaged)
+    }
+}
+
+/// The fields after the first bytes and the format.
+fn body(bytes: &[u8], magic: [u8; 8]) -> Result<&[u8], LoadError> {
+    let body = bytes.strip_prefix(&magic).ok_or(LoadError::NotAMachine)?;
+    match body.split_first() {
+        Some((&FORMAT, fields)) => Ok(fields),
+        Some((&format, _)) => Err(LoadError::UnknownFormat(format)),
+        None => Err(LoadError::NotAMachine),
     }
 }
 

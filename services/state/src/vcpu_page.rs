@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A vCPU's record and the page that monitor and core share.
 
-use abi::vcpu::{Segment as PageSegment, VcpuPage, event, group, segment};
+use abi::vcpu::{Segment as PageSegment, VcpuPage, event, group};
 
-use crate::record::Bytes;
 use crate::vcpu::{Segment, Vcpu};
 
 impl From<PageSegment> for Segment {
@@ -30,111 +29,152 @@ fn without_end(area: &[u8]) -> &[u8] {
     area.get(..least.len() + used).unwrap_or(area)
 }
 
+/// A page that is brought to a state: which groups it takes.
+struct Update {
+    groups: u64,
+}
+
+impl Update {
+    fn put<T: PartialEq>(&mut self, group: u64, place: &mut T, value: T) {
+        if *place != value {
+            *place = value;
+            self.groups |= group;
+        }
+    }
+
+    /// An area that ends early goes on with zeros.
+    fn put_area(&mut self, area: &mut [u8], value: &[u8]) {
+        let (used, rest) = area.split_at_mut(value.len().min(area.len()));
+        let value = value.get(..used.len()).unwrap_or(value);
+        let (words, bytes) = rest.as_chunks::<8>();
+        let is_zero = words.iter().all(|word| *word == [0; 8]) && bytes.iter().all(|byte| *byte == 0);
+        if used == value && is_zero {
+            return;
+        }
+        used.copy_from_slice(value);
+        rest.fill(0);
+        self.groups |= group::FPU;
+    }
+}
+
 impl Vcpu {
     /// The state in a page to which all groups have been exported, at host TSC `now`. The caller adds index and activity. The event is what
     /// the monitor was about to inject, else what the last exit cut short.
     #[must_use]
     pub fn from_page(page: &VcpuPage, now: u64) -> Self {
-        let [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] = page.gpr;
-        let [dr0, dr1, dr2, dr3, dr6, dr7] = page.dr;
-        let [es, cs, ss, ds, fs, gs, ldtr, tr, gdtr, idtr] = page.segments.map(Segment::from);
-        let pending = [page.inject, page.pending_event].into_iter().find(|event| event & event::VALID != 0);
-        #[rustfmt::skip]
-        let vcpu = Self {
-            rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15,
-            dr0, dr1, dr2, dr3, dr6, dr7,
-            es, cs, ss, ds, fs, gs, ldtr, tr, gdtr, idtr,
-            rip: page.rip,
-            rflags: page.rflags,
-            cr0: page.cr0,
-            cr2: page.cr2,
-            cr3: page.cr3,
-            cr4: page.cr4,
-            cr8: page.cr8,
-            efer: page.efer,
-            xcr0: page.xcr0,
-            cpl: page.cpl as u8,
-            star: page.star,
-            lstar: page.lstar,
-            cstar: page.cstar,
-            sfmask: page.sfmask,
-            kernel_gs_base: page.kernel_gs_base,
-            sysenter_cs: page.sysenter_cs,
-            sysenter_esp: page.sysenter_esp,
-            sysenter_eip: page.sysenter_eip,
-            pat: page.pat,
-            tsc_aux: page.tsc_aux,
-            tsc: now.wrapping_add(page.tsc_offset),
-            interrupt_shadow: page.interrupt_shadow != 0,
-            event: pending.unwrap_or(0),
-            xsave: Bytes(without_end(&page.xsave).to_vec()),
-            ..Self::default()
-        };
+        let mut vcpu = Self::default();
+        vcpu.take_page(page, now);
         vcpu
     }
 
-    /// Put the state into a page, to be imported as a whole at host TSC `now`: every group is marked dirty, the event is to be injected.
-    pub fn to_page(&self, page: &mut VcpuPage, now: u64) {
+    /// The same, in place of the state that was here; its room is used again.
+    pub fn take_page(&mut self, page: &VcpuPage, now: u64) {
+        [
+            self.rax, self.rcx, self.rdx, self.rbx, self.rsp, self.rbp, self.rsi, self.rdi, self.r8, self.r9,
+            self.r10, self.r11, self.r12, self.r13, self.r14, self.r15,
+        ] = page.gpr;
+        [self.dr0, self.dr1, self.dr2, self.dr3, self.dr6, self.dr7] = page.dr;
+        for (segment, from) in self.segments_mut().into_iter().zip(page.segments) {
+            *segment = Segment::from(from);
+        }
+        self.rip = page.rip;
+        self.rflags = page.rflags;
+        self.cr0 = page.cr0;
+        self.cr2 = page.cr2;
+        self.cr3 = page.cr3;
+        self.cr4 = page.cr4;
+        self.cr8 = page.cr8;
+        self.efer = page.efer;
+        self.xcr0 = page.xcr0;
+        self.cpl = page.cpl as u8;
+        self.star = page.star;
+        self.lstar = page.lstar;
+        self.cstar = page.cstar;
+        self.sfmask = page.sfmask;
+        self.kernel_gs_base = page.kernel_gs_base;
+        self.sysenter_cs = page.sysenter_cs;
+        self.sysenter_esp = page.sysenter_esp;
+        self.sysenter_eip = page.sysenter_eip;
+        self.pat = page.pat;
+        self.tsc_aux = page.tsc_aux;
+        self.tsc = now.wrapping_add(page.tsc_offset);
+        self.interrupt_shadow = page.interrupt_shadow != 0;
+        let pending = [page.inject, page.pending_event].into_iter().find(|event| event & event::VALID != 0);
+        self.event = pending.unwrap_or(0);
+        self.xsave.0.clear();
+        self.xsave.0.extend_from_slice(without_end(&page.xsave));
+    }
+
+    /// Put the state into a page, to be imported at host TSC `now`: every group is marked dirty, the event is to be injected. Returns the
+    /// groups in which the page said otherwise; where it said what the core has, no others need to be imported.
+    pub fn to_page(&self, page: &mut VcpuPage, now: u64) -> u64 {
         #[rustfmt::skip]
         let gpr = [
             self.rax, self.rcx, self.rdx, self.rbx, self.rsp, self.rbp, self.rsi, self.rdi,
             self.r8, self.r9, self.r10, self.r11, self.r12, self.r13, self.r14, self.r15,
         ];
-        page.gpr = gpr;
-        page.rip = self.rip;
-        page.rflags = self.rflags;
-        page.cr0 = self.cr0;
-        page.cr2 = self.cr2;
-        page.cr3 = self.cr3;
-        page.cr4 = self.cr4;
-        page.cr8 = self.cr8;
-        page.efer = self.efer;
-        page.xcr0 = self.xcr0;
-        page.cpl = u64::from(self.cpl);
-        page.dr = [self.dr0, self.dr1, self.dr2, self.dr3, self.dr6, self.dr7];
-        for (index, from) in self.segments() {
-            if let Some(slot) = page.segments.get_mut(index) {
-                *slot = PageSegment::from(from);
-            }
-        }
-        self.msrs_to_page(page, now);
-        page.interrupt_shadow = u64::from(self.interrupt_shadow);
+        let mut update = Update { groups: 0 };
+        update.put(group::BASIC, &mut page.gpr, gpr);
+        update.put(group::BASIC, &mut page.rip, self.rip);
+        update.put(group::BASIC, &mut page.rflags, self.rflags);
+        self.system_to_page(page, &mut update);
+        self.msrs_to_page(page, now, &mut update);
+        update.put_area(&mut page.xsave, &self.xsave.0);
         page.inject = self.event;
         page.pending_event = 0;
-        page.xsave.fill(0);
-        for (to, from) in page.xsave.iter_mut().zip(&self.xsave.0) {
-            *to = *from;
-        }
         page.dirty = group::ALL;
+        update.groups
     }
 
-    fn msrs_to_page(&self, page: &mut VcpuPage, now: u64) {
-        page.star = self.star;
-        page.lstar = self.lstar;
-        page.cstar = self.cstar;
-        page.sfmask = self.sfmask;
-        page.kernel_gs_base = self.kernel_gs_base;
-        page.sysenter_cs = self.sysenter_cs;
-        page.sysenter_esp = self.sysenter_esp;
-        page.sysenter_eip = self.sysenter_eip;
-        page.pat = self.pat;
-        page.tsc_aux = self.tsc_aux;
-        page.tsc_offset = self.tsc.wrapping_sub(now);
+    fn system_to_page(&self, page: &mut VcpuPage, update: &mut Update) {
+        let mut put = |place, value| update.put(group::SYSTEM, place, value);
+        put(&mut page.cr0, self.cr0);
+        put(&mut page.cr2, self.cr2);
+        put(&mut page.cr3, self.cr3);
+        put(&mut page.cr4, self.cr4);
+        put(&mut page.cr8, self.cr8);
+        put(&mut page.efer, self.efer);
+        put(&mut page.xcr0, self.xcr0);
+        put(&mut page.cpl, u64::from(self.cpl));
+        put(&mut page.interrupt_shadow, u64::from(self.interrupt_shadow));
+        let dr = [self.dr0, self.dr1, self.dr2, self.dr3, self.dr6, self.dr7];
+        for (place, value) in page.dr.iter_mut().zip(dr) {
+            put(place, value);
+        }
+        for (place, from) in page.segments.iter_mut().zip(self.segments()) {
+            update.put(group::SYSTEM, place, PageSegment::from(from));
+        }
+        // To move RIP ends a shadow, unless it is imported as well.
+        if self.interrupt_shadow {
+            update.groups |= group::SYSTEM;
+        }
     }
 
-    /// The segments, each with its index in the page.
-    fn segments(&self) -> [(usize, &Segment); 10] {
+    fn msrs_to_page(&self, page: &mut VcpuPage, now: u64, update: &mut Update) {
+        let mut put = |place, value| update.put(group::MSRS, place, value);
+        put(&mut page.star, self.star);
+        put(&mut page.lstar, self.lstar);
+        put(&mut page.cstar, self.cstar);
+        put(&mut page.sfmask, self.sfmask);
+        put(&mut page.kernel_gs_base, self.kernel_gs_base);
+        put(&mut page.sysenter_cs, self.sysenter_cs);
+        put(&mut page.sysenter_esp, self.sysenter_esp);
+        put(&mut page.sysenter_eip, self.sysenter_eip);
+        put(&mut page.pat, self.pat);
+        put(&mut page.tsc_aux, self.tsc_aux);
+        put(&mut page.tsc_offset, self.tsc.wrapping_sub(now));
+    }
+
+    /// The segments in the order of the page.
+    fn segments(&self) -> [&Segment; 10] {
         [
-            (segment::ES, &self.es),
-            (segment::CS, &self.cs),
-            (segment::SS, &self.ss),
-            (segment::DS, &self.ds),
-            (segment::FS, &self.fs),
-            (segment::GS, &self.gs),
-            (segment::LDTR, &self.ldtr),
-            (segment::TR, &self.tr),
-            (segment::GDTR, &self.gdtr),
-            (segment::IDTR, &self.idtr),
+            &self.es, &self.cs, &self.ss, &self.ds, &self.fs, &self.gs, &self.ldtr, &self.tr, &self.gdtr,
+            &self.idtr,
         ]
+    }
+
+    fn segments_mut(&mut self) -> [&mut Segment; 10] {
+        let Self { es, cs, ss, ds, fs, gs, ldtr, tr, gdtr, idtr, .. } = self;
+        [es, cs, ss, ds, fs, gs, ldtr, tr, gdtr, idtr]
     }
 }

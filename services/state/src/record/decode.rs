@@ -112,15 +112,15 @@ impl<'a> Reader<'a> {
         if self.rest.is_empty() { Ok(None) } else { self.item().map(Some) }
     }
 
-    /// The value of a field.
+    /// Changes a value to what a field says.
     ///
     /// # Errors
-    /// Where the payload is not one of this type.
-    pub fn value<T: Value>(wire: Wire, payload: &[u8]) -> Result<T, DecodeError> {
+    /// Where the payload is not one of this type. The value may have changed in part.
+    pub fn apply<T: Value>(value: &mut T, wire: Wire, payload: &[u8]) -> Result<(), DecodeError> {
         if wire != T::WIRE {
             return Err(Cause::WrongType.into());
         }
-        T::decode(payload)
+        value.apply(payload)
     }
 
     fn number(&mut self) -> Result<u64, DecodeError> {

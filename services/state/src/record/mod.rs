@@ -8,6 +8,9 @@
 //!
 //! Wire format. A record is a sequence of fields: key = varint(number << 2 | wire), then for wire 0 a varint, else
 //! varint(length) and that many bytes: wire 1 raw bytes or UTF-8, wire 2 a record, wire 3 a list of varint(length), item.
+//!
+//! A *change* is a record without the fields that are as in a base that the reader has as well: there, a field that is absent stays as it
+//! is. A list has all its items, each as a change of the base's item in its place.
 
 mod decode;
 mod value;
@@ -60,7 +63,11 @@ impl Unknown {
     }
 
     pub(crate) fn keep(&mut self, number: u16, wire: Wire, payload: &[u8]) {
-        self.0.push(UnknownField { number, wire, payload: payload.to_vec() });
+        let field = UnknownField { number, wire, payload: payload.to_vec() };
+        match self.0.binary_search_by_key(&number, |field| field.number) {
+            Ok(place) => self.0[place] = field,
+            Err(place) => self.0.insert(place, field),
+        }
     }
 
     /// Write the fields with numbers from `from` to below `end`.
@@ -90,13 +97,31 @@ pub(crate) fn encode_value<T: Value>(number: u16, value: &T, out: &mut Vec<u8>) 
     }
 }
 
+/// Write a field, unless it is as in the base.
+pub(crate) fn encode_changed<T: Value + PartialEq>(number: u16, value: &T, base: &T, out: &mut Vec<u8>) {
+    if value == base {
+        return;
+    }
+    varint::encode(u64::from(number) << 2 | T::WIRE as u64, out);
+    if T::WIRE == Wire::Number {
+        value.encode(out);
+    } else {
+        encode_payload(out, |out| value.encode_change(base, out));
+    }
+}
+
+/// Write a value with its length before it.
+pub(crate) fn encode_item<T: Value>(value: &T, out: &mut Vec<u8>) {
+    encode_payload(out, |out| value.encode(out));
+}
+
 /// Write a payload with its length before it: in its place at once, since most of a machine are short fields, and a
 /// machine is saved while it stands still.
-pub(crate) fn encode_item<T: Value>(value: &T, out: &mut Vec<u8>) {
+pub(crate) fn encode_payload(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     // Room for the length of a payload below 128 bytes; a longer one moves.
     out.push(0);
-    value.encode(out);
+    encode(out);
     let length = out.len() - start - 1;
     if let Some(place) = out.get_mut(start)
         && length < 0x80
@@ -104,9 +129,14 @@ pub(crate) fn encode_item<T: Value>(value: &T, out: &mut Vec<u8>) {
         *place = length as u8;
         return;
     }
-    let mut prefix = Vec::with_capacity(10);
-    varint::encode(length as u64, &mut prefix);
-    out.splice(start..=start, prefix);
+    let end = out.len();
+    varint::encode(length as u64, out);
+    // The length stands behind the payload now; it comes before, and the placeholder goes.
+    let width = out.len() - end;
+    if let Some(field) = out.get_mut(start..) {
+        field.rotate_right(width);
+    }
+    out.remove(start + width);
 }
 
 /// Split "a.b.c" into "a" and "b.c".
@@ -160,18 +190,33 @@ macro_rules! record {
                 self.unknown.encode(next, 1 << 16, out);
             }
 
-            fn decode(payload: &[u8]) -> Result<Self, $crate::record::DecodeError> {
-                let mut value = Self::default();
+            fn encode_change(&self, base: &Self, out: &mut alloc::vec::Vec<u8>) {
+                let unchanged = $crate::record::Unknown::default();
+                let unknown = if self.unknown == base.unknown { &unchanged } else { &self.unknown };
+                let mut next = 0;
+                $(
+                    unknown.encode(next, $number, out);
+                    $crate::record::encode_changed($number, &self.$field, &base.$field, out);
+                    next = $number + 1;
+                )+
+                unknown.encode(next, 1 << 16, out);
+            }
+
+            fn apply(&mut self, payload: &[u8]) -> Result<(), $crate::record::DecodeError> {
                 let mut reader = $crate::record::Reader::new(payload);
                 while let Some((number, wire, payload)) = reader.next_field()? {
                     match number {
-                        $($number => {
-                            value.$field = $crate::record::Reader::value(wire, payload)
-                                .map_err(|error: $crate::record::DecodeError| error.within(stringify!($field)))?;
-                        })+
-                        _ => value.unknown.keep(number, wire, payload),
+                        $($number => $crate::record::Reader::apply(&mut self.$field, wire, payload)
+                            .map_err(|error| error.within(stringify!($field)))?,)+
+                        _ => self.unknown.keep(number, wire, payload),
                     }
                 }
+                Ok(())
+            }
+
+            fn decode(payload: &[u8]) -> Result<Self, $crate::record::DecodeError> {
+                let mut value = Self::default();
+                value.apply(payload)?;
                 Ok(value)
             }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use super::decode::{Cause, DecodeError, Reader};
-use super::{encode_item, split, varint};
+use super::{encode_item, encode_payload, split, varint};
 
 /// Most items of a list: bounds what a hostile file makes us allocate.
 pub const MAX_ITEMS: usize = 4096;
@@ -74,6 +74,19 @@ pub trait Value: Sized {
     /// # Errors
     /// Where it is none of this type.
     fn decode(payload: &[u8]) -> Result<Self, DecodeError>;
+    /// Append the payload of a change from `base` to this.
+    fn encode_change(&self, base: &Self, out: &mut Vec<u8>) {
+        let _ = base;
+        self.encode(out);
+    }
+    /// Change to what a payload says, all of it; of a record or list, what it does not say stays.
+    ///
+    /// # Errors
+    /// Where it is none of this type; the value may have changed in part.
+    fn apply(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
+        *self = Self::decode(payload)?;
+        Ok(())
+    }
     /// Tell every single value below `path`.
     fn list(&self, path: &mut String, sink: Sink<'_>);
     /// The single value at `path`, as text.
@@ -208,6 +221,12 @@ impl Value for Bytes {
         Ok(Self(payload.to_vec()))
     }
 
+    fn apply(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
+        self.0.clear();
+        self.0.extend_from_slice(payload);
+        Ok(())
+    }
+
     fn list(&self, path: &mut String, sink: Sink<'_>) {
         sink(path, &self.text());
     }
@@ -242,6 +261,13 @@ impl Value for String {
         String::from_utf8(payload.to_vec()).map_err(|_| Cause::BadText.into())
     }
 
+    fn apply(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
+        let text = core::str::from_utf8(payload).map_err(|_| Cause::BadText)?;
+        self.clear();
+        self.push_str(text);
+        Ok(())
+    }
+
     fn list(&self, path: &mut String, sink: Sink<'_>) {
         sink(path, self);
     }
@@ -257,17 +283,14 @@ impl Value for String {
     }
 }
 
-/// The items of a list of which there should be so many.
-fn decode_items<T: Value>(payload: &[u8], count: usize) -> Result<Vec<T>, DecodeError> {
-    let mut reader = Reader::new(payload);
-    let mut items = Vec::with_capacity(count);
-    while let Some(item) = reader.next_item()? {
-        if items.len() == MAX_ITEMS {
-            return Err(Cause::WrongCount.into());
+fn encode_changed_items<T: Value>(items: &[T], base: &[T], out: &mut Vec<u8>) {
+    let mut base = base.iter();
+    for item in items {
+        match base.next() {
+            Some(base) => encode_payload(out, |out| item.encode_change(base, out)),
+            None => encode_item(item, out),
         }
-        items.push(T::decode(item)?);
     }
-    Ok(items)
 }
 
 impl<T: Value> Value for Vec<T> {
@@ -277,8 +300,29 @@ impl<T: Value> Value for Vec<T> {
         encode_items(self, out);
     }
 
+    fn encode_change(&self, base: &Self, out: &mut Vec<u8>) {
+        encode_changed_items(self, base, out);
+    }
+
+    fn apply(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
+        let mut reader = Reader::new(payload);
+        let mut count = 0;
+        while let Some(item) = reader.next_item()? {
+            match self.get_mut(count) {
+                Some(place) => place.apply(item)?,
+                None if count == MAX_ITEMS => return Err(Cause::WrongCount.into()),
+                None => self.push(T::decode(item)?),
+            }
+            count += 1;
+        }
+        self.truncate(count);
+        Ok(())
+    }
+
     fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
-        decode_items(payload, 0)
+        let mut items = Self::new();
+        items.apply(payload)?;
+        Ok(items)
     }
 
     fn list(&self, path: &mut String, sink: Sink<'_>) {
@@ -296,16 +340,29 @@ impl<T: Value> Value for Vec<T> {
     }
 }
 
-impl<T: Value, const N: usize> Value for [T; N] {
+impl<T: Value + Copy + Default, const N: usize> Value for [T; N] {
     const WIRE: Wire = Wire::List;
 
     fn encode(&self, out: &mut Vec<u8>) {
         encode_items(self, out);
     }
 
+    fn encode_change(&self, base: &Self, out: &mut Vec<u8>) {
+        encode_changed_items(self, base, out);
+    }
+
+    fn apply(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
+        let mut reader = Reader::new(payload);
+        for place in self {
+            place.apply(reader.next_item()?.ok_or(Cause::WrongCount)?)?;
+        }
+        if reader.next_item()?.is_some() { Err(Cause::WrongCount.into()) } else { Ok(()) }
+    }
+
     fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
-        let items = decode_items::<T>(payload, N)?;
-        items.try_into().map_err(|_| Cause::WrongCount.into())
+        let mut items = [T::default(); N];
+        items.apply(payload)?;
+        Ok(items)
     }
 
     fn list(&self, path: &mut String, sink: Sink<'_>) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Properties of every record, the golden file, and the rules.
+//! Properties of every record and its changes, the golden files, and the rules.
 
+mod change;
 mod golden;
 mod page;
 mod property;

@@ -100,3 +100,30 @@ fn a_short_or_long_xsave_area_stays_within_the_page() {
     assert_eq!((page.xsave[7], page.xsave[8]), (1, 0));
     Vcpu { xsave: Bytes(std::vec![1; 9000]), ..vcpu() }.to_page(&mut page, 0);
 }
+
+#[test]
+fn only_the_groups_that_differ_need_to_be_imported() {
+    let mut page = blank();
+    let before = Vcpu { xsave: Bytes(std::vec![1; 600]), ..vcpu() };
+    assert_eq!(before.to_page(&mut page, 0), group::ALL);
+    assert_eq!(before.to_page(&mut page, 0), 0);
+    let shadow = Vcpu { interrupt_shadow: true, ..before.clone() };
+    let cases = [
+        (Vcpu { r15: 1, ..before.clone() }, group::BASIC),
+        (Vcpu { rip: 1, ..before.clone() }, group::BASIC),
+        (Vcpu { dr7: 1, ..before.clone() }, group::SYSTEM),
+        (Vcpu { cr8: 1, ..before.clone() }, group::SYSTEM),
+        (Vcpu { idtr: crate::Segment { base: 1, ..before.idtr.clone() }, ..before.clone() }, group::SYSTEM),
+        (Vcpu { tsc: 1, ..before.clone() }, group::MSRS),
+        (Vcpu { xsave: Bytes(std::vec![1; 592]), ..before.clone() }, group::FPU),
+        (Vcpu { xsave: Bytes(std::vec![1; 608]), ..before.clone() }, group::FPU),
+        (shadow.clone(), group::SYSTEM),
+    ];
+    for (number, (other, groups)) in cases.into_iter().enumerate() {
+        assert_eq!(other.to_page(&mut page, 0), groups, "{number}");
+        before.to_page(&mut page, 0);
+    }
+    shadow.to_page(&mut page, 0);
+    let on = Vcpu { rip: 1, ..shadow };
+    assert_eq!(on.to_page(&mut page, 0), group::BASIC | group::SYSTEM, "or the shadow would end");
+}

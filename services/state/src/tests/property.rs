@@ -13,14 +13,14 @@ use crate::{
     Uart16550, Vcpu,
 };
 
-fn save<T: Value>(value: &T) -> Vec<u8> {
+pub(super) fn save<T: Value>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
     value.encode(&mut bytes);
     bytes
 }
 
 /// Give each single value something it can hold.
-fn scramble<T: Value>(value: &mut T, numbers: &mut Numbers) {
+pub(super) fn scramble<T: Value>(value: &mut T, numbers: &mut Numbers) {
     for path in paths(value) {
         let number = numbers.next() >> numbers.below(64);
         let hex = if numbers.below(4) == 0 { String::new() } else { format!("{number:016x}") };
