@@ -162,9 +162,10 @@ impl Fake {
                 self.typed.extend(&bytes[..taken]);
                 vmm::Reply::Taken(taken as u32)
             }
-            vmm::Request::HandOver { .. } | vmm::Request::TakeOver { .. } | vmm::Request::Lose => {
-                vmm::Reply::Denied
-            }
+            vmm::Request::Prepare
+            | vmm::Request::HandOver { .. }
+            | vmm::Request::TakeOver { .. }
+            | vmm::Request::Lose => vmm::Reply::Denied,
             vmm::Request::CheckpointCreate => {
                 let id = self.checkpoints.last().map_or(1, |info| info.id + 1);
                 self.checkpoints.push(Info {

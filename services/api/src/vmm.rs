@@ -50,6 +50,10 @@ pub enum Request {
         /// Which.
         id: u64,
     },
+    /// Get ready for a handover, so that little is left to do while the VM stands still. Where the VM is, its state is written to the
+    /// handover window as a base ([`crate::handover`]); where it is to come, that base is read. A VM that is stopped for a handover, and
+    /// a window without a base, are no errors.
+    Prepare,
     /// Stop one vCPU so that another hypervisor may run it; one that is stopped for that already is no error. With the last one, the state of the whole machine is in the handover
     /// window ([`crate::handover`]) when the answer comes.
     HandOver {

@@ -59,14 +59,8 @@ impl Giver {
             let offer = Action::Change(Resource::Vm(vm), Change::Offer);
             return (Self::Offering(Resource::Vm(vm)), Actions::two(offer, commit(vm)));
         };
-        let number = match vcpu {
-            Resource::Vcpu(_, number) => number,
-            Resource::Vm(_) | Resource::Line(_) | Resource::Cpu(_) | Resource::Extent(_) => 0,
-        };
-        // The service fills in how many bytes of state it wrote.
-        let switch = Action::Send(Message::Switch { vm, vcpu: number, bytes: 0 });
         // The state lies in the bridge before the word says so.
-        (Self::Parking(vm), Actions::three(Action::Stop(vcpu), switch, Action::Change(vcpu, Change::Offer)))
+        (Self::Parking(vm), Actions::two(Action::Stop(vcpu), Action::Change(vcpu, Change::Offer)))
     }
 }
 

@@ -49,13 +49,13 @@ pub enum Message {
     Prepare(u8),
     /// Taker: built.
     Ready(u8),
-    /// Giver: this vCPU is stopped, its state is in the bridge.
+    /// Giver: this vCPU is stopped. Understood, and not said any more: it would only wake the taker, who can do nothing yet.
     Switch {
         /// Number of the VM.
         vm: u8,
         /// Number of the vCPU.
         vcpu: u8,
-        /// Bytes of state in the vCPU's part of the bridge.
+        /// Bytes of its state.
         bytes: u16,
     },
     /// Giver: all vCPUs of the VM are stopped, take it.

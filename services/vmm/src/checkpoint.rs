@@ -17,7 +17,6 @@ use abi::vcpu::{VcpuPage, group};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
-use state::{Bytes, Token};
 
 /// The status that a program sees for an error.
 fn status(error: &StoreError) -> u64 {
@@ -101,34 +100,44 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
 
     /// The machine's typed state at this host TSC; the vCPUs' pages hold all groups afterwards.
     pub(crate) fn gather(&mut self, host: u64) -> Result<state::Machine, StoreError> {
-        let mut machine = self.gather_devices(host);
-        for (index, processor) in (0..).zip(&mut self.processors) {
-            machine.vcpus.push(gather_vcpu(processor, index, host)?);
-        }
+        let mut machine = state::Machine::default();
+        self.gather_into(&mut machine, host)?;
         Ok(machine)
     }
 
+    /// The same in place of a record that was made before, whose room is used again.
+    pub(crate) fn gather_into(&mut self, machine: &mut state::Machine, host: u64) -> Result<(), StoreError> {
+        self.gather_devices(machine, host);
+        machine.vcpus.resize_with(self.processors.len(), state::Vcpu::default);
+        for ((index, processor), vcpu) in (0..).zip(&mut self.processors).zip(&mut machine.vcpus) {
+            settle(processor)?;
+            vcpu.take_page(processor.vcpu.page(), host);
+            vcpu.index = index;
+            vcpu.activity = match processor.activity {
+                Activity::Running => state::Activity::RUNNING,
+                Activity::Halted => state::Activity::HALTED,
+                Activity::WaitingForStartup => state::Activity::WAITING_FOR_STARTUP,
+            };
+        }
+        Ok(())
+    }
+
     /// The same without vCPUs.
-    pub(crate) fn gather_devices(&mut self, host: u64) -> state::Machine {
+    pub(crate) fn gather_devices(&mut self, machine: &mut state::Machine, host: u64) {
         let now = self.guest_time(host);
-        let mut machine = state::Machine {
-            name: self.config.name.clone(),
-            memory_bytes: self.memory.size(),
-            tsc_khz: self.config.tsc_khz,
-            paused: self.state == State::Paused,
-            token: Token {
-                secret: Bytes(self.config.token.to_vec()),
-                quota: self.config.quota,
-                used: self.config.quota.saturating_sub(self.quota_left),
-                ..Token::default()
-            },
-            ..state::Machine::default()
-        };
-        saved::save(&mut self.board, &mut machine, now);
+        machine.name.clone_from(&self.config.name);
+        machine.memory_bytes = self.memory.size();
+        machine.tsc_khz = self.config.tsc_khz;
+        machine.paused = self.state == State::Paused;
+        let token = &mut machine.token;
+        token.secret.0.clear();
+        token.secret.0.extend_from_slice(&self.config.token);
+        token.quota = self.config.quota;
+        token.used = self.config.quota.saturating_sub(self.quota_left);
+        saved::save(&self.board, machine, now);
         for (apic, processor) in machine.apics.iter_mut().zip(&self.processors) {
             apic.nmi_pending = processor.nmi;
         }
-        machine
     }
 
     /// Goes back to a checkpoint; the VM then does what it did at that moment.
@@ -223,21 +232,6 @@ fn settle<V: Vcpu>(processor: &mut Processor<V>) -> Result<(), StoreError> {
         vcpu.page().dirty = 0;
     }
     vcpu.export(group::SYSTEM | group::MSRS | group::FPU).map_err(refused)
-}
-
-/// One vCPU's record.
-fn gather_vcpu<V: Vcpu>(
-    processor: &mut Processor<V>,
-    index: u32,
-    host: u64,
-) -> Result<state::Vcpu, StoreError> {
-    settle(processor)?;
-    let activity = match processor.activity {
-        Activity::Running => state::Activity::RUNNING,
-        Activity::Halted => state::Activity::HALTED,
-        Activity::WaitingForStartup => state::Activity::WAITING_FOR_STARTUP,
-    };
-    Ok(state::Vcpu { index, activity, ..state::Vcpu::from_page(processor.vcpu.page(), host) })
 }
 
 /// Lets a vCPU whose state has been taken go on from there; its clock continues at this host TSC.

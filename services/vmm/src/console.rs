@@ -11,7 +11,7 @@ use core::mem;
 /// Bytes that are kept.
 const RING: usize = 64 << 10;
 /// Longest line in the log.
-const LINE: usize = 240;
+pub const LINE: usize = 240;
 
 /// The output of one VM.
 pub struct Console {
@@ -33,7 +33,9 @@ enum Escape {
 
 impl Default for Console {
     fn default() -> Self {
-        Self { ring: alloc::vec![0; RING], start: 0, end: 0, line: String::new(), escape: Escape::None }
+        // There is room for the first line of one that goes on.
+        let line = String::with_capacity(LINE);
+        Self { ring: alloc::vec![0; RING], start: 0, end: 0, line, escape: Escape::None }
     }
 }
 

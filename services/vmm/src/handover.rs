@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The way of a VM from one hypervisor to another.
 //!
-//! Owns the stop of single vCPUs, the packing of the machine's typed state into the handover window with the last of them, and the
-//! way back or on: a vCPU that was stopped here goes on as it stands, one that arrives gets its state from the window. Guest memory
+//! Owns the stop of single vCPUs, the packing of the machine's typed state into the handover window with the last of them (as a change of
+//! what was written before, in [`prepare`]), and the way back or on: a vCPU that was stopped here goes on as it stands, one that arrives gets its state from the window. Guest memory
 //! is not touched. A window's header is there as long as nobody has run the VM from its state: whoever does so clears it, so that
 //! no state is used twice. The window is written by another hypervisor, hence checked as a whole before anything is changed.
 //!
@@ -10,16 +10,16 @@
 //! decided in the ledger of the succession, not here.
 
 use crate::checkpoint::ready;
-use crate::device::board::Board;
-use crate::machine::{Activity, Machine, Outside, State, settings};
+use crate::machine::{Activity, Machine, Outside, State};
 use crate::memory::GuestMemory;
-use crate::saved;
 use crate::vcpu::Vcpu;
-use abi::vcpu::{Exit, group};
+use abi::vcpu::Exit;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use api::handover::{HEADER_BYTES, Header, MAX_VCPUS, STATE_AT, STATE_MAX};
 use core::fmt;
+use prepare::Base;
 use state::{Ended, LoadError};
 
 /// Why other requests are refused meanwhile.
@@ -51,7 +51,10 @@ pub(crate) struct Handover {
     blackouts: Vec<u64>,
     /// The vCPUs whose blackouts have not been logged, a bit each.
     unreported: u32,
-    /// The typed state as bytes; its room is there before it is needed.
+    /// The base of a change, written or read in [`prepare`].
+    base: Base,
+    /// The typed state as a record. This and its bytes are kept, so that their room is there before it is needed.
+    record: Option<Box<state::Machine>>,
     bytes: Vec<u8>,
 }
 
@@ -64,6 +67,8 @@ impl Handover {
             exits: [0; MAX_VCPUS],
             blackouts: Vec::with_capacity(vcpus),
             unreported: 0,
+            base: Base::default(),
+            record: None,
             bytes: Vec::with_capacity(state::Machine::room(vcpus)),
         }
     }
@@ -111,6 +116,8 @@ pub(crate) enum Refusal {
     NoState,
     /// The header in the window is not the one that was written here.
     Elsewhere,
+    /// The state in the window is a change of a base that is not there.
+    NoBase,
     /// The state in the window is none.
     State(LoadError),
     /// The state in the window does not fit this machine, and why.
@@ -131,6 +138,7 @@ impl fmt::Display for Refusal {
             Refusal::NoWindow => f.write_str("there is no handover window"),
             Refusal::NoState => f.write_str("the handover window has no state that was not used yet"),
             Refusal::Elsewhere => f.write_str("the VM has run elsewhere since it was stopped here"),
+            Refusal::NoBase => f.write_str("the state in the handover window is a change of something else"),
             Refusal::State(error) => write!(f, "the state in the handover window: {error}"),
             Refusal::Unfit(why) => write!(f, "the state in the handover window: {why}"),
             Refusal::Core(cpu, error) => write!(f, "the core refuses the state of vCPU {cpu}: {error:?}"),
@@ -190,31 +198,54 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
 
     /// Writes the machine's state into the window, as of host TSC `tsc`.
     fn pack(&mut self, tsc: u64) -> Result<(), Refusal> {
-        let (ended, reason) = match &self.state {
-            State::Running | State::Paused => (Ended::NO, String::new()),
-            State::Stopped => (Ended::STOPPED, String::new()),
-            State::Failed(why) => (Ended::FAILED, why.clone()),
-        };
-        let mut machine = if ended == Ended::NO {
-            self.gather(tsc).map_err(|error| Refusal::Gather(alloc::format!("{error}")))?
-        } else {
-            state::Machine { apics: Vec::new(), ended, reason, ..self.gather_devices(tsc) }
-        };
-        machine.console_bytes = self.console.end();
-        machine.console_line = self.console.line().into();
-        machine.uptime_ms = self.uptime_ms(tsc);
-        machine.save_into(&mut self.handover.bytes);
+        let mut record = self.handover.record.take().unwrap_or_default();
+        let taken = self.record(&mut record, tsc);
+        let mut base = self.written_base();
+        match self.handover.base.get(base) {
+            Some(known) => record.save_change_into(known, &mut self.handover.bytes),
+            None => {
+                base = 0;
+                record.save_into(&mut self.handover.bytes);
+            }
+        }
+        self.handover.record = Some(record);
+        taken?;
         let bytes = self.handover.bytes.len() as u64;
         if bytes > STATE_MAX {
             return Err(Refusal::TooLarge(self.handover.bytes.len()));
         }
-        let header = Header { bytes, tsc, exits: self.handover.exits };
+        let header = Header { bytes, tsc, base, exits: self.handover.exits };
         let written = self.outside.write_handover(STATE_AT, &self.handover.bytes)
             && self.outside.write_handover(0, &header.encode());
         if !written {
             return Err(Refusal::NoWindow);
         }
         self.handover.place = Place::Packed(header);
+        Ok(())
+    }
+
+    /// The machine's typed state as of host TSC `tsc`, in place of what is in `record`.
+    fn record(&mut self, record: &mut state::Machine, tsc: u64) -> Result<(), Refusal> {
+        record.reason.clear();
+        record.ended = match &self.state {
+            State::Running | State::Paused => Ended::NO,
+            State::Stopped => Ended::STOPPED,
+            State::Failed(why) => {
+                record.reason.push_str(why);
+                Ended::FAILED
+            }
+        };
+        if record.ended == Ended::NO {
+            self.gather_into(record, tsc).map_err(|error| Refusal::Gather(alloc::format!("{error}")))?;
+        } else {
+            self.gather_devices(record, tsc);
+            record.vcpus.clear();
+            record.apics.clear();
+        }
+        record.console_bytes = self.console.end();
+        record.console_line.clear();
+        record.console_line.push_str(self.console.line());
+        record.uptime_ms = self.uptime_ms(tsc);
         Ok(())
     }
 
@@ -293,20 +324,29 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         if header.tsc > now || header.exits.iter().any(|&exit| exit > header.tsc) {
             return Err(Refusal::Unfit("it is of a time to come"));
         }
+        if header.base != 0 {
+            self.find_base(header.base)?;
+        }
         // Out of the other side's reach before it is looked at.
         self.handover.bytes.resize(header.bytes as usize, 0);
         if !self.outside.read_handover(STATE_AT, &mut self.handover.bytes) {
             return Err(Refusal::NoWindow);
         }
-        let machine = state::Machine::load(&self.handover.bytes).map_err(Refusal::State)?;
-        self.check_shape(&machine)?;
-        for (cpu, (saved, processor)) in machine.vcpus.iter().zip(&mut self.processors).enumerate() {
-            saved.to_page(processor.vcpu.page(), header.tsc);
-            processor.vcpu.import(group::ALL).map_err(|error| Refusal::Core(cpu, error))?;
+        // From here on it is no base any more, whatever comes of it.
+        let mut machine = self.handover.base.take();
+        let decoded = match header.base {
+            0 => state::Machine::load(&self.handover.bytes).map(|loaded| *machine = loaded),
+            _ => machine.apply_change(&self.handover.bytes),
+        };
+        let arrived = decoded
+            .map_err(Refusal::State)
+            .and_then(|()| self.import(&machine, header.tsc, header.base == 0))
+            .and_then(|()| self.here());
+        if arrived.is_ok() {
+            self.adopt(&machine, &header);
         }
-        self.here()?;
-        self.adopt(machine, &header);
-        Ok(())
+        self.handover.base.put_back(machine);
+        arrived
     }
 
     fn check_shape(&self, machine: &state::Machine) -> Result<(), Refusal> {
@@ -323,12 +363,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     }
 
     /// The vCPUs' part has been taken by the core: the rest of the machine follows.
-    fn adopt(&mut self, machine: state::Machine, header: &Header) {
-        // What the guest knows of its clocks stays true: same TSC, same rate, same line through it.
-        self.config.tsc_khz = machine.tsc_khz;
-        let mut board = Board::new(settings(&self.config, machine.memory_bytes));
-        saved::load(&mut board, &machine);
-        self.board = board;
+    fn adopt(&mut self, machine: &state::Machine, header: &Header) {
+        self.load_devices(machine);
         for (saved, processor) in machine.vcpus.iter().zip(&mut self.processors) {
             ready(processor, saved);
         }
@@ -346,7 +382,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         self.state = match machine.ended {
             Ended::NO if machine.paused => State::Paused,
             Ended::NO => State::Running,
-            Ended::FAILED => State::Failed(machine.reason),
+            Ended::FAILED => State::Failed(machine.reason.clone()),
             _ => State::Stopped,
         };
         self.handover.exits = header.exits;
@@ -367,5 +403,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     }
 }
 
+mod prepare;
+#[cfg(test)]
+mod prepare_tests;
 #[cfg(test)]
 mod tests;

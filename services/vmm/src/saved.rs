@@ -16,44 +16,37 @@ use state::Bytes;
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// Puts all devices into a machine's record, as of guest TSC `now`.
-pub fn save(board: &mut Board, machine: &mut state::Machine, now: u64) {
-    machine.apics = board.apics.iter().map(|apic| save_apic(&apic.registers())).collect();
+/// Puts all devices into a machine's record, as of guest TSC `now`. What was there is gone, but its room is used again.
+pub fn save(board: &Board, machine: &mut state::Machine, now: u64) {
+    machine.apics.clear();
+    machine.apics.extend(board.apics.iter().map(|apic| save_apic(&apic.registers())));
     let ioapic = &board.ioapic;
-    machine.ioapics = alloc::vec![state::IoApic {
+    machine.ioapics.clear();
+    machine.ioapics.push(state::IoApic {
         id: (ioapic.id >> 24) as u8 & 0xf,
         select: ioapic.select,
         entries: ioapic.entries,
         levels: ioapic.lines,
         ..state::IoApic::default()
-    }];
-    machine.uarts = alloc::vec![save_uart(&board.uart)];
+    });
+    machine.uarts.resize_with(1, state::Uart16550::default);
+    for uart in &mut machine.uarts {
+        let mut unread = core::mem::take(&mut uart.unread);
+        unread.0.clear();
+        unread.0.extend(board.uart.unread());
+        *uart = save_uart(&board.uart, unread);
+    }
+    let mut memory = core::mem::take(&mut machine.rtc.memory);
+    memory.0.clear();
+    memory.0.extend_from_slice(&board.rtc.memory);
     machine.rtc = state::Rtc {
         index: board.rtc.index,
-        memory: Bytes(board.rtc.memory.to_vec()),
+        memory,
         seconds: (board.clock.wall(now) / NANOSECONDS).wrapping_add_signed(board.rtc.offset),
         tsc: now,
         ..state::Rtc::default()
     };
-    let base = board.clock.base();
-    let ((wall_clock, wall_version), pages) = board.clock.pages();
-    let (system_time, version) = pages.first().copied().unwrap_or_default();
-    let page = |&(system_time, version): &(u64, u32)| state::ClockPage {
-        system_time,
-        version,
-        ..state::ClockPage::default()
-    };
-    machine.clock = state::PvClock {
-        system_time,
-        wall_clock,
-        nanoseconds: base.nanoseconds,
-        tsc: base.tsc,
-        epoch_seconds: board.clock.wall_base() / NANOSECONDS,
-        version,
-        pages: pages.iter().skip(1).map(page).collect(),
-        wall_version,
-        ..state::PvClock::default()
-    };
+    save_clock(board, &mut machine.clock);
     machine.power = state::PowerControl {
         control: board.power.sleep_control,
         status: 0,
@@ -61,7 +54,32 @@ pub fn save(board: &mut Board, machine: &mut state::Machine, now: u64) {
     };
 }
 
-/// Sets all devices of a board as after power-on to what a machine's record says.
+fn save_clock(board: &Board, clock: &mut state::PvClock) {
+    let base = board.clock.base();
+    let ((wall_clock, wall_version), from) = board.clock.pages();
+    let (system_time, version) = from.first().copied().unwrap_or_default();
+    let page = |&(system_time, version): &(u64, u32)| state::ClockPage {
+        system_time,
+        version,
+        ..state::ClockPage::default()
+    };
+    let mut pages = core::mem::take(&mut clock.pages);
+    pages.clear();
+    pages.extend(from.iter().skip(1).map(page));
+    *clock = state::PvClock {
+        system_time,
+        wall_clock,
+        nanoseconds: base.nanoseconds,
+        tsc: base.tsc,
+        epoch_seconds: board.clock.wall_base() / NANOSECONDS,
+        version,
+        pages,
+        wall_version,
+        ..state::PvClock::default()
+    };
+}
+
+/// Sets all devices of a board, as after power-on or as loaded before, to what a machine's record says.
 pub fn load(board: &mut Board, machine: &state::Machine) {
     let rate = board.rate();
     for (apic, saved) in board.apics.iter_mut().zip(&machine.apics) {
@@ -150,7 +168,7 @@ fn load_apic(from: &state::LocalApic) -> lapic::Registers {
     }
 }
 
-fn save_uart(uart: &Uart) -> state::Uart16550 {
+fn save_uart(uart: &Uart, unread: Bytes) -> state::Uart16550 {
     let from = uart.registers();
     state::Uart16550 {
         port: SERIAL_PORT,
@@ -164,7 +182,7 @@ fn save_uart(uart: &Uart) -> state::Uart16550 {
         scratch: from.scratch,
         divisor: from.divisor,
         transmit_pending: from.transmit_pending,
-        unread: Bytes(uart.unread().collect()),
+        unread,
         ..state::Uart16550::default()
     }
 }
@@ -193,7 +211,7 @@ mod tests {
     const SETTINGS: Settings =
         Settings { processors: 2, tsc_khz: 1_000_000, wall_base: 1_700_000_000_000_000_000, memory: 1 << 20 };
 
-    fn saved(board: &mut Board, now: u64) -> state::Machine {
+    fn saved(board: &Board, now: u64) -> state::Machine {
         let mut machine = state::Machine::default();
         save(board, &mut machine, now);
         machine
@@ -215,11 +233,16 @@ mod tests {
         board.clock.write_msr(0, SYSTEM_TIME, 0x1001, 5);
         board.clock.write_msr(1, SYSTEM_TIME, 0x1041, 5);
         board.clock.write_msr(1, WALL_CLOCK, 0x2000, 5);
-        let first = saved(&mut board, 1000);
+        let first = saved(&board, 1000);
         let mut second = Board::new(SETTINGS);
         load(&mut second, &first);
-        assert_eq!(saved(&mut second, 1000), first);
+        assert_eq!(saved(&second, 1000), first);
         assert_eq!(second.next_deadline(0), board.next_deadline(0));
         assert_eq!(second.clock, board.clock);
+        board.write_port(0x70, 1, 0x0c, 6);
+        board.send_serial(b"d");
+        let later = saved(&board, 2000);
+        load(&mut second, &later);
+        assert_eq!(saved(&second, 2000), later);
     }
 }

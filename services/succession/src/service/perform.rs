@@ -72,6 +72,7 @@ impl Service {
         match action {
             Action::Send(message @ Message::Prepare(vm)) => {
                 self.estate(Request::Open(vm))?;
+                self.prepare_vmm(vm)?;
                 self.send(&message)
             }
             Action::Send(message @ Message::Greet { .. }) => {
@@ -123,13 +124,15 @@ impl Service {
         Ok(())
     }
 
-    /// The VMM is there, and has answered once: what it does at its start is not in the blackout.
+    /// What a VMM can do for the switch before it, it does now.
+    fn prepare_vmm(&self, vm: u8) -> Result<(), String> {
+        done(self.ask_vmm(vm, &vmm::Request::Prepare)?)
+    }
+
+    /// The VMM is there, and has done what it can before the VM comes.
     fn build(&mut self, vm: u8) -> Result<(), String> {
         self.estate(Request::Build(vm))?;
-        match self.ask_vmm(vm, &vmm::Request::Status)? {
-            vmm::Reply::Status(_) => {}
-            other => return Err(format!("its VMM: {other:?}")),
-        }
+        self.prepare_vmm(vm)?;
         if let Some(built) = self.course.as_mut().and_then(|course| course.built.get_mut(usize::from(vm))) {
             *built = true;
         }
@@ -142,11 +145,7 @@ impl Service {
             return Ok(());
         }
         self.build(vm)?;
-        match self.ask_vmm(vm, request)? {
-            vmm::Reply::Done => Ok(()),
-            vmm::Reply::Refused(why) => Err(why),
-            other => Err(format!("its VMM: {other:?}")),
-        }
+        done(self.ask_vmm(vm, request)?)
     }
 
     /// Whether the other party has fallen.
@@ -231,6 +230,14 @@ impl Service {
             }
             _ => {}
         }
+    }
+}
+
+fn done(reply: vmm::Reply) -> Result<(), String> {
+    match reply {
+        vmm::Reply::Done => Ok(()),
+        vmm::Reply::Refused(why) => Err(why),
+        other => Err(format!("its VMM: {other:?}")),
     }
 }
 

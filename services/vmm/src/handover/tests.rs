@@ -13,12 +13,12 @@ use api::vmm::{Reply, Request, Status};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-type Window = Rc<RefCell<Vec<u8>>>;
+pub(super) type Window = Rc<RefCell<Vec<u8>>>;
 
 const VMMCALL: &[u8] = &[0x0f, 0x01, 0xd9];
 
 /// A vCPU that runs until it is interrupted, at this host TSC.
-fn kicked(exit_tsc: u64) -> Step {
+pub(super) fn kicked(exit_tsc: u64) -> Step {
     Box::new(move |page| {
         page.rflags = 0x202;
         page.exit_tsc = exit_tsc;
@@ -27,7 +27,7 @@ fn kicked(exit_tsc: u64) -> Step {
 }
 
 /// A started machine that gives, and one that waits for it.
-fn pair(giver: Vec<Vec<Step>>, taker: Vec<Vec<Step>>) -> (TestMachine, TestMachine, Window) {
+pub(super) fn pair(giver: Vec<Vec<Step>>, taker: Vec<Vec<Step>>) -> (TestMachine, TestMachine, Window) {
     let (window, world) = (window(), World::default());
     let time = Rc::clone(&world.time);
     let outside = World { window: Some(Rc::clone(&window)), ..world };
@@ -39,33 +39,33 @@ fn pair(giver: Vec<Vec<Step>>, taker: Vec<Vec<Step>>) -> (TestMachine, TestMachi
     (giver, taker, window)
 }
 
-fn hand_over(machine: &mut TestMachine, vcpu: u32) -> Reply {
+pub(super) fn hand_over(machine: &mut TestMachine, vcpu: u32) -> Reply {
     machine.request(Request::HandOver { vcpu }, true)
 }
 
-fn take_over(machine: &mut TestMachine, vcpu: u32) -> Reply {
+pub(super) fn take_over(machine: &mut TestMachine, vcpu: u32) -> Reply {
     machine.request(Request::TakeOver { vcpu }, true)
 }
 
-fn status(machine: &mut TestMachine) -> Status {
+pub(super) fn status(machine: &mut TestMachine) -> Status {
     match machine.request(Request::Status, false) {
         Reply::Status(status) => status,
         other => panic!("{other:?}"),
     }
 }
 
-fn refusal(reply: Reply) -> String {
+pub(super) fn refusal(reply: Reply) -> String {
     match reply {
         Reply::Refused(why) => why,
         other => panic!("{other:?}"),
     }
 }
 
-fn header(window: &Window) -> Option<Header> {
+pub(super) fn header(window: &Window) -> Option<Header> {
     Header::decode(window.borrow()[..HEADER_BYTES].as_array().unwrap())
 }
 
-fn write_header(window: &Window, header: &Header) {
+pub(super) fn write_header(window: &Window, header: &Header) {
     window.borrow_mut()[..HEADER_BYTES].copy_from_slice(&header.encode());
 }
 
@@ -102,21 +102,14 @@ fn a_vm_goes_on_elsewhere_where_it_stopped() {
     assert_eq!(taker.outside.lines, [line]);
 }
 
-/// Allocations between the stop of a vCPU and its run, at either end. The aim is none: the typed state is gathered into, and decoded to,
-/// structures that are made on the way.
-const TO_STOP: u64 = 13;
-const TO_RUN: u64 = 16;
-
 #[test]
-fn the_switch_path_logs_nothing_and_allocates_no_oftener_than_it_did() {
+fn the_switch_path_logs_nothing() {
     let (mut giver, mut taker, _) = pair(vec![vec![kicked(4_000)]], vec![vec![]]);
     giver.step();
     let lines = [giver.outside.lines.len(), taker.outside.lines.len()];
-    let stopping = allocation_counter::measure(|| assert_eq!(hand_over(&mut giver, 0), Reply::Done));
-    let running = allocation_counter::measure(|| assert_eq!(take_over(&mut taker, 0), Reply::Done));
+    assert_eq!(hand_over(&mut giver, 0), Reply::Done);
+    assert_eq!(take_over(&mut taker, 0), Reply::Done);
     assert_eq!([giver.outside.lines.len(), taker.outside.lines.len()], lines);
-    let counted = (stopping.count_total, running.count_total);
-    assert!(counted.0 <= TO_STOP && counted.1 <= TO_RUN, "allocations to stop and to run: {counted:?}");
 }
 
 #[test]

@@ -129,9 +129,9 @@ impl Outside for World {
     fn read_handover(&mut self, offset: u64, into: &mut [u8]) -> bool {
         let at = offset as usize;
         self.window.as_ref().is_some_and(|window| {
-            let from = window.borrow().get(at..at + into.len()).map(<[u8]>::to_vec);
-            from.is_some_and(|from| {
-                into.copy_from_slice(&from);
+            let window = window.borrow();
+            window.get(at..at + into.len()).is_some_and(|from| {
+                into.copy_from_slice(from);
                 true
             })
         })

@@ -19,6 +19,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             }
             _ if !controls => Reply::Denied,
             _ if self.has_to_wait(&request) => Reply::Refused(MOVING.into()),
+            Request::Prepare => outcome(self.prepare_handover()),
             Request::HandOver { vcpu } => outcome(self.hand_over(vcpu)),
             Request::TakeOver { vcpu } => outcome(self.take_over(vcpu)),
             Request::Lose => outcome(self.lose()),
@@ -48,7 +49,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     fn has_to_wait(&self, request: &Request) -> bool {
         match request {
             Request::Status | Request::ConsoleRead { .. } => false,
-            Request::HandOver { .. } | Request::TakeOver { .. } | Request::Lose => false,
+            Request::Prepare | Request::HandOver { .. } | Request::TakeOver { .. } | Request::Lose => false,
             Request::ConsoleWrite(_) => self.handover.is_away(),
             Request::Pause | Request::Resume | Request::Stop | Request::Start => self.is_moving(),
             Request::CheckpointCreate | Request::Restore { .. } => self.is_moving(),
