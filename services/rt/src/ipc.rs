@@ -2,7 +2,8 @@
 //! Messages: the IPC buffer, and typed calls in both directions.
 //!
 //! A value is encoded beside the IPC buffer and copied into it just before the system call, and copied out just
-//! after, so that nothing that happens in between (a log line, say) can mix two messages.
+//! after, so that nothing that happens in between (a log line, say) can mix two messages. Most messages are short: they get by with
+//! a short place beside it, since to clear a long one takes longer than everything else.
 
 mod client;
 mod server;
@@ -10,6 +11,8 @@ mod server;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::message::{CAPS_WORD, Info, MAX_BYTES, MAX_CAPS, RECEIVE_SLOTS_WORD};
+use api::interface::{self, TooLong};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::layout;
 use crate::syscall::Words;
@@ -64,12 +67,46 @@ pub fn set_receive_slots(slots: &[u64]) {
     }
 }
 
-/// A message outside of the buffer.
-pub(crate) struct Scratch(pub [u8; MAX_BYTES]);
+/// Bytes of a message that counts as short.
+const SHORT: usize = 64;
 
-impl Scratch {
+/// Encodes a value and puts it into the IPC buffer, but for the words that travel in registers.
+pub(crate) fn write<T: Serialize>(label: u32, value: &T) -> Result<(Info, Words), TooLong> {
+    let mut scratch = Scratch::<SHORT>::new();
+    match interface::encode(value, &mut scratch.0) {
+        Ok(size) => Ok(scratch.send(label, size)),
+        Err(TooLong) => write_long(label, value),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn write_long<T: Serialize>(label: u32, value: &T) -> Result<(Info, Words), TooLong> {
+    let mut scratch = Scratch::<MAX_BYTES>::new();
+    let size = interface::encode(value, &mut scratch.0)?;
+    Ok(scratch.send(label, size))
+}
+
+/// Takes a message out of the IPC buffer and the registers; `None` where it makes no sense.
+pub(crate) fn read<T: DeserializeOwned>(info: Info, words: Words) -> Option<T> {
+    if info.words() * 8 > SHORT {
+        return read_long(info, words);
+    }
+    interface::decode(Scratch::<SHORT>::new().take(info, words))
+}
+
+#[cold]
+#[inline(never)]
+fn read_long<T: DeserializeOwned>(info: Info, words: Words) -> Option<T> {
+    interface::decode(Scratch::<MAX_BYTES>::new().take(info, words))
+}
+
+/// A message outside of the buffer.
+pub(crate) struct Scratch<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> Scratch<N> {
     pub(crate) const fn new() -> Self {
-        Self([0; MAX_BYTES])
+        Self([0; N])
     }
 
     fn word(&self, index: usize, size: usize) -> u64 {
@@ -82,7 +119,7 @@ impl Scratch {
         let mut word = [0; 8];
         for (offset, byte) in word.iter_mut().enumerate() {
             let at = index * 8 + offset;
-            if at < size.min(MAX_BYTES) {
+            if at < size.min(N) {
                 *byte = self.0[at];
             }
         }
@@ -91,7 +128,7 @@ impl Scratch {
 
     /// Puts the first `size` bytes into the IPC buffer; the register words and the info are returned.
     pub(crate) fn send(&self, label: u32, size: usize) -> (Info, Words) {
-        let count = size.div_ceil(8).min(MAX_BYTES / 8);
+        let count = size.div_ceil(8).min(N / 8);
         for index in 4..count {
             write_word(index, self.word(index, size));
         }
@@ -104,7 +141,7 @@ impl Scratch {
 
     /// Takes a message out of the IPC buffer and the registers.
     pub(crate) fn take(&mut self, info: Info, words: Words) -> &[u8] {
-        let count = info.words();
+        let count = info.words().min(N / 8);
         for (index, place) in self.0.chunks_exact_mut(8).enumerate().take(count) {
             let word = words.get(index).copied().unwrap_or_else(|| read_word(index));
             place.copy_from_slice(&word.to_le_bytes());

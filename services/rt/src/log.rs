@@ -26,6 +26,8 @@ pub type Sink = fn(&str);
 
 /// Longest wait for the console.
 const PATIENCE_MS: u64 = 2000;
+/// More than a request to write the longest text takes.
+const WRITE_BYTES: usize = MAX_TEXT + 16;
 
 /// Text that ends where the space ends.
 struct Line {
@@ -108,7 +110,7 @@ pub fn try_say(text: fmt::Arguments<'_>, patience_ms: u64) -> bool {
         sink(line.as_str());
         return true;
     }
-    let mut scratch = Scratch::new();
+    let mut scratch = Scratch::<WRITE_BYTES>::new();
     let Ok(size) = console::encode_write(line.as_str(), &mut scratch.0) else { return false };
     let (info, words) = scratch.send(Console::LABEL, size);
     syscall::call(endpoint, info, words, time::after_ms(patience_ms)).is_ok()

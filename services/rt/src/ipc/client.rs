@@ -7,7 +7,6 @@ use abi::error::Error;
 use abi::syscall::FOREVER;
 use api::interface::{self, Interface};
 
-use super::Scratch;
 use crate::cap::{Cap, Endpoint, Notification};
 use crate::{start, syscall};
 
@@ -69,12 +68,11 @@ impl<I: Interface> Client<I> {
     /// # Errors
     /// See [`CallError`].
     pub fn call_until(&self, request: &I::Request, deadline: u64) -> Result<I::Reply, CallError> {
-        let mut scratch = Scratch::new();
-        let size = interface::encode(request, &mut scratch.0).map_err(|_| CallError::TooLong)?;
+        let (info, words) = super::write(I::LABEL, request).map_err(|_| CallError::TooLong)?;
+        // This changes nothing in the buffer.
         if let Some(doorbell) = self.doorbell {
             doorbell.signal().map_err(CallError::Core)?;
         }
-        let (info, words) = scratch.send(I::LABEL, size);
         let out = syscall::call(self.endpoint.cptr(), info, words, deadline).map_err(CallError::Core)?;
         if out.info.label() == interface::LABEL_REFUSED {
             return Err(CallError::Refused);
@@ -82,6 +80,6 @@ impl<I: Interface> Client<I> {
         if out.info.label() != I::LABEL {
             return Err(CallError::BadReply);
         }
-        interface::decode(scratch.take(out.info, out.words)).ok_or(CallError::BadReply)
+        super::read(out.info, out.words).ok_or(CallError::BadReply)
     }
 }

@@ -14,7 +14,6 @@ use alloc::vec::Vec;
 use api::Badge;
 use api::interface::{self, Interface};
 
-use super::Scratch;
 use crate::cap::{Cap, Endpoint, Reply};
 use crate::syscall::{self, Returned, Words};
 use crate::{Environment, log};
@@ -111,12 +110,8 @@ impl<I: Interface> Server<I> {
     /// Answers the caller being served and waits for the next event: one system call less.
     pub fn reply_receive(&mut self, reply: &I::Reply, deadline: u64) -> Event<I::Request> {
         let Some(&cap) = self.free.last() else { return Event::Failed(Error::NotConfigured) };
-        let mut scratch = Scratch::new();
-        let Ok(size) = interface::encode(reply, &mut scratch.0) else {
-            return self.receive(deadline);
-        };
+        let Ok((info, words)) = super::write(I::LABEL, reply) else { return self.receive(deadline) };
         self.serving = false;
-        let (info, words) = scratch.send(I::LABEL, size);
         match syscall::reply_receive(self.endpoint.cptr(), info, words, cap.cptr(), deadline) {
             Ok(out) => match self.decode(out) {
                 Some(event) => event,
@@ -175,9 +170,8 @@ impl<I: Interface> Server<I> {
             let fault = Fault::from_label(out.info.label());
             return Some(Event::Fault(FaultReport { badge: out.badge, fault, words: out.words }));
         }
-        let mut scratch = Scratch::new();
-        let bytes = scratch.take(out.info, out.words);
-        let request = if out.info.label() == I::LABEL { interface::decode(bytes) } else { None };
+        let is_ours = out.info.label() == I::LABEL;
+        let request = if is_ours { super::read(out.info, out.words) } else { None };
         if request.is_none() {
             self.refuse();
         }
@@ -186,12 +180,8 @@ impl<I: Interface> Server<I> {
 }
 
 fn send_reply<I: Interface>(cap: Cap<Reply>, reply: &I::Reply) {
-    let mut scratch = Scratch::new();
-    let (label, size) = match interface::encode(reply, &mut scratch.0) {
-        Ok(size) => (I::LABEL, size),
-        Err(_) => (interface::LABEL_REFUSED, 0),
-    };
-    let (info, words) = scratch.send(label, size);
+    let refused = (Info::new(interface::LABEL_REFUSED, 0), [0; 4]);
+    let (info, words) = super::write(I::LABEL, reply).unwrap_or(refused);
     // A caller that is gone needs no answer.
     let _ = syscall::reply(cap.cptr(), info, words);
 }
