@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A vCPU's record and the page that monitor and core share.
 
+use core::ops::Range;
+
 use abi::vcpu::{Segment as PageSegment, VcpuPage, event, group};
 
 use crate::vcpu::{Segment, Vcpu};
@@ -21,12 +23,46 @@ impl From<&Segment> for PageSegment {
 /// Legacy region and header: what an area has at least.
 const XSAVE_LEAST: usize = 576;
 
+/// XSTATE_BV: the first word of the header.
+const PRESENT: Range<usize> = 512..520;
+/// x87 and SSE, which lie in the legacy region.
+const LEGACY: u64 = 3;
+
+/// Whether an area has something behind its header: what is absent according to the header is in its initial state, and what lies in
+/// its place means nothing (SDM vol. 1, 13.8.1).
+fn is_extended(area: &[u8]) -> bool {
+    let present = area.get(PRESENT).and_then(<[u8]>::as_array);
+    present.is_some_and(|bytes| u64::from_le_bytes(*bytes) & !LEGACY != 0)
+}
+
 /// An XSAVE area without the zeros at its end, which are put back by whoever reads it.
 fn without_end(area: &[u8]) -> &[u8] {
     let (least, components) = area.split_at(XSAVE_LEAST.min(area.len()));
-    let words = components.as_chunks::<8>().0;
+    if !is_extended(least) {
+        return least;
+    }
+    let mut used = components.len();
+    while let Some(shorter) = used.checked_sub(BLOCK)
+        && components.get(shorter..used).is_none_or(is_zero)
+    {
+        used = shorter;
+    }
+    let words = components.get(..used).unwrap_or_default().as_chunks::<8>().0;
     let used = words.iter().rposition(|word| *word != [0; 8]).map_or(0, |last| (last + 1) * 8);
     area.get(..least.len() + used).unwrap_or(area)
+}
+
+/// Bytes that are looked at at once.
+const BLOCK: usize = 64;
+
+/// Whether all bytes are zero: by blocks, since this takes part in a machine's standstill.
+fn is_zero(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let block_is_zero = |block: &[u8; BLOCK]| {
+        let (words, _) = block.as_chunks::<8>();
+        words.iter().fold(0, |all, word| all | u64::from_ne_bytes(*word)) == 0
+    };
+    blocks.iter().all(block_is_zero) && rest.iter().all(|byte| *byte == 0)
 }
 
 /// A page that is brought to a state: which groups it takes.
@@ -46,9 +82,7 @@ impl Update {
     fn put_area(&mut self, area: &mut [u8], value: &[u8]) {
         let (used, rest) = area.split_at_mut(value.len().min(area.len()));
         let value = value.get(..used.len()).unwrap_or(value);
-        let (words, bytes) = rest.as_chunks::<8>();
-        let is_zero = words.iter().all(|word| *word == [0; 8]) && bytes.iter().all(|byte| *byte == 0);
-        if used == value && is_zero {
+        if used == value && (!is_extended(value) || is_zero(rest)) {
             return;
         }
         used.copy_from_slice(value);

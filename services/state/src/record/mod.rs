@@ -71,7 +71,16 @@ impl Unknown {
     }
 
     /// Write the fields with numbers from `from` to below `end`.
+    #[inline]
     pub(crate) fn encode(&self, from: u16, end: u32, out: &mut Vec<u8>) {
+        // As a rule there are none, and this is asked before each field of a machine that stands still.
+        if !self.0.is_empty() {
+            self.encode_some(from, end, out);
+        }
+    }
+
+    #[inline(never)]
+    fn encode_some(&self, from: u16, end: u32, out: &mut Vec<u8>) {
         for field in self.0.iter().filter(|field| field.number >= from && u32::from(field.number) < end) {
             encode_field(field.number, field.wire, &field.payload, out);
         }
@@ -98,10 +107,15 @@ pub(crate) fn encode_value<T: Value>(number: u16, value: &T, out: &mut Vec<u8>) 
 }
 
 /// Write a field, unless it is as in the base.
+#[inline]
 pub(crate) fn encode_changed<T: Value + PartialEq>(number: u16, value: &T, base: &T, out: &mut Vec<u8>) {
-    if value == base {
-        return;
+    if value != base {
+        encode_change_of(number, value, base, out);
     }
+}
+
+#[inline(never)]
+fn encode_change_of<T: Value>(number: u16, value: &T, base: &T, out: &mut Vec<u8>) {
     varint::encode(u64::from(number) << 2 | T::WIRE as u64, out);
     if T::WIRE == Wire::Number {
         value.encode(out);

@@ -6,6 +6,9 @@ use abi::vcpu::{Segment, VcpuPage, XSAVE_BYTES, event, group};
 use super::vcpu;
 use crate::{Bytes, Vcpu};
 
+/// Offset of XSTATE_BV.
+const PRESENT: usize = 512;
+
 fn blank() -> VcpuPage {
     VcpuPage {
         dirty: 0,
@@ -65,6 +68,7 @@ fn a_vcpu_comes_back_from_a_page_as_it_went() {
 fn zeros_at_the_end_of_an_xsave_area_are_not_saved() {
     for (last, length) in [(0, 576), (575, 576), (576, 584), (900, 904), (XSAVE_BYTES - 1, XSAVE_BYTES)] {
         let mut page = blank();
+        page.xsave[PRESENT] = 7;
         page.xsave[last] = 1;
         let saved = Vcpu::from_page(&page, 0);
         assert_eq!(saved.xsave.0.len(), length);
@@ -73,6 +77,20 @@ fn zeros_at_the_end_of_an_xsave_area_are_not_saved() {
         saved.to_page(&mut again, 0);
         assert_eq!(again.xsave, page.xsave);
     }
+}
+
+#[test]
+fn what_the_header_calls_absent_is_not_saved() {
+    let mut page = blank();
+    page.xsave.fill(1);
+    page.xsave[PRESENT..PRESENT + 8].copy_from_slice(&3_u64.to_le_bytes());
+    let saved = Vcpu::from_page(&page, 0);
+    assert_eq!(saved.xsave.0.len(), 576);
+    assert_eq!(saved.to_page(&mut page, 0) & group::FPU, 0, "nor is it of any other use");
+    page.xsave[PRESENT] = 7;
+    assert_eq!(Vcpu::from_page(&page, 0).xsave.0.len(), XSAVE_BYTES);
+    assert_eq!(saved.to_page(&mut page, 0) & group::FPU, group::FPU);
+    assert!(page.xsave[576..].iter().all(|byte| *byte == 0));
 }
 
 #[test]
