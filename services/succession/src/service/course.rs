@@ -11,13 +11,16 @@ use api::estate::{
     WINDOWS_AT,
 };
 use api::succession::Fault;
+use api::vmm::Vmm;
 use rt::cap::Machine;
+use rt::ipc::Client;
 use rt::{Cap, Environment, time, window};
 use succession::{
     Action, CHANNEL_WORDS, Channel, Event, Giver, Incumbent, LEDGER_WORDS, Message, Party, Resource, Shape,
     SharedLedger, State, Successor, Table, Word,
 };
 
+use super::image::name_of;
 use super::launch::Launch;
 use super::pulse::Pulse;
 
@@ -44,6 +47,8 @@ pub struct Course {
     pub me: Party,
     /// What changes owner.
     pub inventory: Inventory,
+    /// The VMMs; `None` where the manifest does not let this service command one.
+    pub vmms: Vec<Option<Client<Vmm>>>,
     /// Whose it is.
     pub ledger: SharedLedger<'static>,
     /// Where the protocol is.
@@ -193,6 +198,8 @@ impl Course {
             Party::Second => (second, first, inventory.first_cpu),
         };
         let ring = Cap::named(environment, "machine").ok_or("the manifest gives no right to ring")?;
+        let vmms =
+            (0..).zip(&inventory.vms).map(|(vm, _)| Client::named(name_of(&inventory.vms, vm))).collect();
         let built = inventory.vms.iter().map(|_| false).collect();
         let here = inventory.vms.iter().map(|_| me == Party::First).collect();
         let (side, events) = (Side::Incumbent(Incumbent::Idle), VecDeque::new());
@@ -202,6 +209,7 @@ impl Course {
         Ok(Self {
             me,
             inventory,
+            vmms,
             ledger,
             side,
             launch,

@@ -8,13 +8,11 @@ use alloc::string::{String, ToString};
 use core::sync::atomic::Ordering;
 
 use api::estate::{BEGUN_AT, Item, LAUNCHED_AT, LEDGER_AT, Request, WAITED_AT};
-use api::vmm::{self, Vmm};
-use rt::ipc::Client;
+use api::vmm;
 use rt::time;
 use succession::{Action, Actions, Event, Incumbent, Message, Party, Resource, Successor, Table, Turn, Word};
 
 use super::course::{Course, Side, word};
-use super::image::name_of;
 use super::{PATIENCE_MS, Service};
 
 impl Service {
@@ -35,17 +33,18 @@ impl Service {
                 }
             }
             let Some(course) = self.course.as_mut() else { break };
+            if before != course.side {
+                log::debug!("{:?}", course.side);
+            }
             // The machine goes on until it waits; messages and commands come after that.
             match failed {
                 Some(action) => course.failed(action, before),
                 None if before != course.side || actions != Actions::NONE => course.first(Event::Done),
-                None => {}
+                None => {
+                    self.forget();
+                    self.finish();
+                }
             }
-            if before != course.side {
-                log::debug!("{:?}", course.side);
-            }
-            self.forget();
-            self.finish();
         }
     }
 
@@ -163,9 +162,8 @@ impl Service {
 
     fn ask_vmm(&self, vm: u8, request: &vmm::Request) -> Result<vmm::Reply, String> {
         let course = self.course.as_ref().ok_or("there is no succession")?;
-        let name = name_of(&course.inventory.vms, vm);
-        let client =
-            Client::<Vmm>::named(name).ok_or("the manifest does not let this service command the VM")?;
+        let client = course.vmms.get(usize::from(vm)).and_then(Option::as_ref);
+        let client = client.ok_or("the manifest does not let this service command the VM")?;
         let deadline = time::after_ms(PATIENCE_MS);
         client.call_until(request, deadline).map_err(|error| format!("its VMM: {error:?}"))
     }
