@@ -51,9 +51,10 @@ impl Header {
     #[must_use]
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
-        let words = [MAGIC, self.bytes, self.tsc, self.base].into_iter().chain(self.exits);
-        for (target, word) in bytes.chunks_exact_mut(8).zip(words) {
-            target.copy_from_slice(&word.to_le_bytes());
+        let (words, _) = bytes.as_chunks_mut::<8>();
+        if let Some((first, exits)) = words.split_first_chunk_mut::<4>() {
+            *first = [MAGIC, self.bytes, self.tsc, self.base].map(u64::to_le_bytes);
+            exits.copy_from_slice(&self.exits.map(u64::to_le_bytes));
         }
         bytes
     }

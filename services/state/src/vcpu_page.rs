@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use abi::vcpu::{Segment as PageSegment, VcpuPage, event, group};
 
+use crate::record::blocks;
 use crate::vcpu::{Segment, Vcpu};
 
 impl From<PageSegment> for Segment {
@@ -41,28 +42,7 @@ fn without_end(area: &[u8]) -> &[u8] {
     if !is_extended(least) {
         return least;
     }
-    let mut used = components.len();
-    while let Some(shorter) = used.checked_sub(BLOCK)
-        && components.get(shorter..used).is_none_or(is_zero)
-    {
-        used = shorter;
-    }
-    let words = components.get(..used).unwrap_or_default().as_chunks::<8>().0;
-    let used = words.iter().rposition(|word| *word != [0; 8]).map_or(0, |last| (last + 1) * 8);
-    area.get(..least.len() + used).unwrap_or(area)
-}
-
-/// Bytes that are looked at at once.
-const BLOCK: usize = 64;
-
-/// Whether all bytes are zero: by blocks, since this takes part in a machine's standstill.
-fn is_zero(bytes: &[u8]) -> bool {
-    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-    let block_is_zero = |block: &[u8; BLOCK]| {
-        let (words, _) = block.as_chunks::<8>();
-        words.iter().fold(0, |all, word| all | u64::from_ne_bytes(*word)) == 0
-    };
-    blocks.iter().all(block_is_zero) && rest.iter().all(|byte| *byte == 0)
+    area.get(..least.len() + blocks::used(components)).unwrap_or(area)
 }
 
 /// A page that is brought to a state: which groups it takes.
@@ -82,7 +62,8 @@ impl Update {
     fn put_area(&mut self, area: &mut [u8], value: &[u8]) {
         let (used, rest) = area.split_at_mut(value.len().min(area.len()));
         let value = value.get(..used.len()).unwrap_or(value);
-        if used == value && (!is_extended(value) || is_zero(rest)) {
+        let is_same = blocks::are_equal(used, value) && (!is_extended(value) || blocks::is_zero(rest));
+        if is_same {
             return;
         }
         used.copy_from_slice(value);

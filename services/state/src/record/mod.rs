@@ -12,6 +12,7 @@
 //! A *change* is a record without the fields that are as in a base that the reader has as well: there, a field that is absent stays as it
 //! is. A list has all its items, each as a change of the base's item in its place.
 
+pub(crate) mod blocks;
 mod decode;
 mod value;
 mod varint;
