@@ -5,7 +5,7 @@
 //! over the operator's line, which in the middle of it changes hands.
 
 use crate::live::Live;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use api::operator::{Reply as Answer, Request as Question};
 use api::root::{self, Inventory};
 use api::succession::{Blackout, Holding, Parts, Phase, Plan, Reply, Request, Status};
@@ -153,7 +153,12 @@ pub fn succeed(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str))
     let status = follow(live, say, "the successor owns everything", &from, |status| {
         status.phase == Phase::Quiet && status.version == version
     })?;
-    let Status { version, generation, launch_ticks, total_ticks, .. } = status;
+    let Status { version, generation, launch_ticks, total_ticks, switch_extras, .. } = status;
+    let [allocations, lines] = switch_extras;
+    ensure!(
+        switch_extras == [0; 2],
+        "{allocations} allocations and {lines} log lines between the stop of a VM and its run"
+    );
     Ok(Done { version, blackouts, resources, generation, launch_ticks, total_ticks })
 }
 

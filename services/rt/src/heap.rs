@@ -7,13 +7,21 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use linked_list_allocator::Heap;
 
 struct LockedHeap {
     locked: AtomicBool,
     heap: UnsafeCell<Heap>,
+}
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// Blocks allocated so far: for whoever promises to do without.
+#[must_use]
+pub fn allocations() -> u64 {
+    ALLOCATIONS.load(Ordering::Relaxed)
 }
 
 // SAFETY: The heap is only reached in `with`, by whoever holds the lock.
@@ -38,6 +46,7 @@ impl LockedHeap {
 // SAFETY: Blocks come from and go back to one list, whose own contract is the same.
 unsafe impl GlobalAlloc for LockedHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         let block = self.with(|heap| heap.allocate_first_fit(layout));
         block.map_or(ptr::null_mut(), NonNull::as_ptr)
     }

@@ -13,7 +13,7 @@ extern crate alloc;
 
 pub mod cap;
 pub mod device;
-mod heap;
+pub mod heap;
 pub mod ipc;
 pub mod layout;
 pub mod log;

@@ -20,6 +20,7 @@ static CONSOLE: AtomicU64 = AtomicU64::new(0);
 
 /// A [`Sink`] in place of the console, null for none.
 static SINK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+static LINES: AtomicU64 = AtomicU64::new(0);
 
 /// Takes lines in place of the console.
 pub type Sink = fn(&str);
@@ -89,6 +90,12 @@ pub fn set_sink(sink: Sink) {
     log::set_max_level(LevelFilter::Info);
 }
 
+/// Lines that were to be logged so far: for whoever promises to do without.
+#[must_use]
+pub fn lines() -> u64 {
+    LINES.load(Ordering::Relaxed)
+}
+
 /// Sends a line to the console, if there is one.
 pub fn say(text: fmt::Arguments<'_>) {
     let _ = try_say(text, PATIENCE_MS);
@@ -97,6 +104,7 @@ pub fn say(text: fmt::Arguments<'_>) {
 /// The same, waiting at most `patience_ms`; says whether the console took it.
 #[must_use]
 pub fn try_say(text: fmt::Arguments<'_>, patience_ms: u64) -> bool {
+    LINES.fetch_add(1, Ordering::Relaxed);
     let endpoint = CONSOLE.load(Ordering::Relaxed);
     let sink = SINK.load(Ordering::Acquire);
     if endpoint == 0 && sink.is_null() {

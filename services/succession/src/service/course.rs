@@ -23,6 +23,7 @@ use succession::{
 use super::image::name_of;
 use super::launch::Launch;
 use super::pulse::Pulse;
+use super::switch::Switch;
 
 /// Most bytes of the inventory.
 const INVENTORY_MAX: u64 = WINDOWS_AT - INVENTORY_AT - 8;
@@ -65,6 +66,8 @@ pub struct Course {
     ready: u64,
     /// Whether the other party is at work.
     pub pulse: Pulse,
+    /// What is done on the switch path besides.
+    pub switch: Switch,
     /// What is to stop as by a bug, if anything is, and after how many actions.
     pub fault: Option<Fault>,
     events: VecDeque<Event>,
@@ -218,6 +221,7 @@ impl Course {
             launched,
             ready: launched,
             pulse: Pulse::new(me),
+            switch: Switch::default(),
             fault: None,
             events,
             rests_until,

@@ -7,6 +7,7 @@ mod launch;
 mod perform;
 mod pulse;
 mod report;
+mod switch;
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -47,6 +48,7 @@ pub struct Service {
     /// What the succession that brought this hypervisor took; see `api::succession::Status`.
     launch_ticks: u64,
     total_ticks: u64,
+    switch_extras: [u64; 2],
     /// What was last done, or went wrong.
     message: String,
 }
@@ -58,8 +60,17 @@ pub fn main(environment: &'static Environment) {
     };
     let Some(root) = Client::connect() else { panic!("the manifest does not let this service call root") };
     let (image, message) = (Image::default(), String::from("no succession so far"));
-    let (course, fault, launch_ticks, total_ticks) = (None, None, 0, 0);
-    let mut service = Service { environment, root, image, course, fault, launch_ticks, total_ticks, message };
+    let mut service = Service {
+        environment,
+        root,
+        image,
+        course: None,
+        fault: None,
+        launch_ticks: 0,
+        total_ticks: 0,
+        switch_extras: [0; 2],
+        message,
+    };
     service.join();
     let mut next_glance = 0;
     loop {

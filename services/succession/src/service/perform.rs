@@ -13,7 +13,7 @@ use rt::time;
 use succession::{Action, Actions, Event, Incumbent, Message, Party, Resource, Successor, Table, Turn, Word};
 
 use super::course::{Course, Side, word};
-use super::{PATIENCE_MS, Service};
+use super::{PATIENCE_MS, Service, switch};
 
 impl Service {
     /// Feeds the protocol's machine until it waits.
@@ -67,6 +67,16 @@ impl Service {
             assert!(fault.all, "a fault was injected here");
             self.estate(Request::Stop)?;
         }
+        let Some(course) = self.course.as_mut() else { return Ok(()) };
+        course.switch.begins(action);
+        let performed = self.carry_out(action);
+        if let Some(course) = self.course.as_mut() {
+            course.switch.ends(action);
+        }
+        performed
+    }
+
+    fn carry_out(&mut self, action: Action) -> Result<(), String> {
         let Some(course) = self.course.as_mut() else { return Ok(()) };
         match action {
             Action::Send(message @ Message::Prepare(vm)) => {
@@ -206,10 +216,12 @@ impl Service {
         let back = course.me == Party::First;
         let waited = word(WAITED_AT).map_or(0, |word| word.load(Ordering::Relaxed));
         let total = since(BEGUN_AT).saturating_sub(waited);
+        let extras = switch::extras();
         drop(course);
         self.estate(Request::Settle)?;
         if !back {
             self.total_ticks = total;
+            self.switch_extras = extras;
         }
         self.message = String::from(if back { "everything is back" } else { "succeeded" });
         log::info!("{}: this hypervisor, {}, owns the machine", self.message, super::VERSION);

@@ -39,6 +39,7 @@ impl Service {
             blackouts: self.blackouts(),
             launch_ticks: self.launch_ticks,
             total_ticks: self.total_ticks,
+            switch_extras: self.switch_extras,
             ..Status::default()
         };
         let Some(course) = &self.course else { return status };
