@@ -15,6 +15,7 @@ mod cpio;
 mod demo;
 mod evidence;
 mod example;
+mod gdb;
 mod graph;
 mod image;
 mod keys;

@@ -47,6 +47,8 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("succession-refuses-bad-images", circumstances::with_bad_images),
     ("succession-estates-do-not-overlap", succession::estates::do_not_overlap),
     ("succession-a-hypervisor-stops", succession::stops::at_some_steps),
+    ("succession-the-incumbents-core-breaks", succession::breaks::of_the_incumbent),
+    ("succession-the-successors-core-breaks", succession::breaks::of_the_successor),
     ("succession-given-up", circumstances::given_up),
     ("succession-incumbent-crashes-at-every-step", succession::incumbent_crashes),
     ("succession-successor-crashes-at-every-step", succession::successor_crashes),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Successions on running machines: there and back, again and again.
 
+pub mod breaks;
 pub mod circumstances;
 pub mod estates;
 pub mod stops;
