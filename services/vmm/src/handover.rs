@@ -15,12 +15,12 @@ use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 use abi::vcpu::Exit;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 use api::handover::{HEADER_BYTES, Header, MAX_VCPUS, STATE_AT, STATE_MAX};
-use core::fmt;
 use prepare::Base;
-use state::{Ended, LoadError};
+use state::Ended;
+
+pub(crate) use refusal::Refusal;
 
 /// Why other requests are refused meanwhile.
 pub(crate) const MOVING: &str = "the VM changes its hypervisor, or has changed it";
@@ -92,57 +92,6 @@ impl Handover {
             *place = ticks;
         }
         self.unreported |= 1_u32.checked_shl(cpu as u32).unwrap_or(0);
-    }
-}
-
-/// Why a vCPU was not stopped, or does not go on; nothing has changed.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// The VM has no vCPU of this number.
-    NoVcpu(u32),
-    /// The VM is not here yet.
-    NotHere,
-    /// The VM is here.
-    Here,
-    /// Guest memory is being copied for this checkpoint.
-    Copying(u64),
-    /// What the typed state could not be gathered for.
-    Gather(String),
-    /// The typed state is larger than the window.
-    TooLarge(usize),
-    /// There is no handover window.
-    NoWindow,
-    /// The window has no state, or one that was used.
-    NoState,
-    /// The header in the window is not the one that was written here.
-    Elsewhere,
-    /// The state in the window is a change of a base that is not there.
-    NoBase,
-    /// The state in the window is none.
-    State(LoadError),
-    /// The state in the window does not fit this machine, and why.
-    Unfit(&'static str),
-    /// The core refuses the state of a vCPU.
-    Core(usize, abi::error::Error),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refusal::NoVcpu(number) => write!(f, "the VM has no vCPU {number}"),
-            Refusal::NotHere => f.write_str("the VM is not here yet"),
-            Refusal::Here => f.write_str("the VM is here"),
-            Refusal::Copying(id) => write!(f, "checkpoint {id} is still being copied; try again"),
-            Refusal::Gather(why) => write!(f, "its state cannot be had: {why}"),
-            Refusal::TooLarge(bytes) => write!(f, "its state of {bytes} bytes does not fit into the window"),
-            Refusal::NoWindow => f.write_str("there is no handover window"),
-            Refusal::NoState => f.write_str("the handover window has no state that was not used yet"),
-            Refusal::Elsewhere => f.write_str("the VM has run elsewhere since it was stopped here"),
-            Refusal::NoBase => f.write_str("the state in the handover window is a change of something else"),
-            Refusal::State(error) => write!(f, "the state in the handover window: {error}"),
-            Refusal::Unfit(why) => write!(f, "the state in the handover window: {why}"),
-            Refusal::Core(cpu, error) => write!(f, "the core refuses the state of vCPU {cpu}: {error:?}"),
-        }
     }
 }
 
@@ -406,5 +355,6 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
 mod prepare;
 #[cfg(test)]
 mod prepare_tests;
+mod refusal;
 #[cfg(test)]
 mod tests;

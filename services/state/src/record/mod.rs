@@ -14,6 +14,7 @@
 
 pub(crate) mod blocks;
 mod decode;
+mod list;
 mod value;
 mod varint;
 
