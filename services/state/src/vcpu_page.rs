@@ -129,7 +129,9 @@ impl Vcpu {
             self.r8, self.r9, self.r10, self.r11, self.r12, self.r13, self.r14, self.r15,
         ];
         let mut update = Update { groups: 0 };
-        update.put(group::BASIC, &mut page.gpr, gpr);
+        for (place, value) in page.gpr.iter_mut().zip(gpr) {
+            update.put(group::BASIC, place, value);
+        }
         update.put(group::BASIC, &mut page.rip, self.rip);
         update.put(group::BASIC, &mut page.rflags, self.rflags);
         self.system_to_page(page, &mut update);

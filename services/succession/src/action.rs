@@ -88,6 +88,12 @@ impl Actions {
         Self { list: [Some(first), Some(second), Some(third)] }
     }
 
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
     /// The actions, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Action> + '_ {
         self.list.iter().filter_map(|action| *action)

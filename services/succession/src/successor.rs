@@ -79,7 +79,7 @@ impl Successor {
                 let again = matches!(event, Event::Said(Message::Abort(_)));
                 let giver = if again { Giver::Choosing } else { giver };
                 match giver.step(me, table, event) {
-                    (Giver::Empty, actions) if actions == Actions::NONE => leaving(me, table),
+                    (Giver::Empty, actions) if actions.is_empty() => leaving(me, table),
                     (giver, actions) => (Self::Returning(giver), actions),
                 }
             }

@@ -10,7 +10,7 @@ use core::sync::atomic::Ordering;
 use api::estate::{BEGUN_AT, Item, LAUNCHED_AT, LEDGER_AT, Request, WAITED_AT};
 use api::vmm;
 use rt::time;
-use succession::{Action, Actions, Event, Incumbent, Message, Party, Resource, Successor, Table, Turn, Word};
+use succession::{Action, Event, Incumbent, Message, Party, Resource, Successor, Table, Turn, Word};
 
 use super::course::{Course, Side, word};
 use super::{PATIENCE_MS, Service, switch};
@@ -39,7 +39,7 @@ impl Service {
             // The machine goes on until it waits; messages and commands come after that.
             match failed {
                 Some(action) => course.failed(action, before),
-                None if before != course.side || actions != Actions::NONE => course.first(Event::Done),
+                None if before != course.side || !actions.is_empty() => course.first(Event::Done),
                 None => {
                     self.forget();
                     self.finish();
