@@ -20,6 +20,8 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 const WHOLE: Duration = Duration::from_secs(900);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Between two looks at a succession.
+const PACE: Duration = Duration::from_millis(100);
 /// What the core says when it stops.
 pub const CORE_PANIC: &str = "core: panic";
 /// The VM that beats and says whether it was disturbed.
@@ -31,6 +33,8 @@ pub struct Live {
     pub operator: Operator,
     /// The operator's line, for further sessions.
     pub line: Line,
+    /// How long a succession is left alone between two looks at it.
+    pub pace: Duration,
     running: Running,
     /// When a scenario has to be at its end.
     end: Instant,
@@ -52,7 +56,7 @@ impl Live {
             watch(&mut running, verbose, &mut said)?;
             if let Ok(operator) = line.connect(Duration::ZERO) {
                 let end = Instant::now() + WHOLE;
-                return Ok(Live { operator, line, running, end, verbose, said });
+                return Ok(Live { operator, line, pace: PACE, running, end, verbose, said });
             }
             if Instant::now() > deadline {
                 bail!("the operator service does not answer; see {}", paths::shown(running.log()));

@@ -124,7 +124,7 @@ pub fn follow(
         if Instant::now() > deadline {
             bail!("{what}: not in {} s; {status:?}", PATIENCE.as_secs());
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(live.pace);
     }
 }
 
