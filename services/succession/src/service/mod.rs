@@ -49,6 +49,8 @@ pub struct Service {
     launch_ticks: u64,
     total_ticks: u64,
     switch_extras: [u64; 2],
+    /// When the ledger is looked at next.
+    next_glance: u64,
     /// What was last done, or went wrong.
     message: String,
 }
@@ -69,19 +71,19 @@ pub fn main(environment: &'static Environment) {
         launch_ticks: 0,
         total_ticks: 0,
         switch_extras: [0; 2],
+        next_glance: 0,
         message,
     };
     service.join();
-    let mut next_glance = 0;
     loop {
         service.pump();
         // Due however often somebody asks.
-        if time::now() >= next_glance {
+        if time::now() >= service.next_glance {
             service.glance();
-            next_glance = time::after_ms(GLANCE_MS);
+            service.next_glance = time::after_ms(GLANCE_MS);
             continue;
         }
-        let deadline = if service.course.is_some() { next_glance } else { FOREVER };
+        let deadline = if service.course.is_some() { service.next_glance } else { FOREVER };
         match server.receive(deadline) {
             Event::Request(badge, request) => {
                 let reply = service.serve(badge, request);

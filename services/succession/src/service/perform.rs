@@ -9,11 +9,11 @@ use core::sync::atomic::Ordering;
 
 use api::estate::{BEGUN_AT, Item, LAUNCHED_AT, LEDGER_AT, Request, WAITED_AT};
 use api::vmm;
-use rt::time;
+use rt::{syscall, time};
 use succession::{Action, Event, Incumbent, Message, Party, Resource, Successor, Table, Turn, Word};
 
 use super::course::{Course, Side, word};
-use super::{PATIENCE_MS, Service, switch};
+use super::{GLANCE_MS, PATIENCE_MS, Service, switch};
 
 impl Service {
     /// Feeds the protocol's machine until it waits.
@@ -21,6 +21,10 @@ impl Service {
         while let Some(course) = self.course.as_mut() {
             course.pulse.beat();
             let Some(event) = course.next_event() else { break };
+            if matches!(event, Event::Said(Message::Ready(_))) {
+                // A VM stops next. Whoever was answered just now and waits for this CPU goes first, and not before the VMM in the middle of it.
+                syscall::yield_now();
+            }
             let before = course.side;
             let actions = course.step(event);
             let mut failed = None;
@@ -86,6 +90,11 @@ impl Service {
             }
             Action::Send(message @ Message::Greet { .. }) => {
                 self.launch_ticks = since(LAUNCHED_AT);
+                course.send(&message)
+            }
+            Action::Send(message @ Message::Commit(_)) => {
+                // It says so itself when it runs the VM; until then it is not to be disturbed by what is cleared up here.
+                self.next_glance = time::after_ms(GLANCE_MS);
                 course.send(&message)
             }
             Action::Send(message) => course.send(&message),
