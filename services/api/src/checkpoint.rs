@@ -85,6 +85,9 @@ pub enum Request {
     },
     /// How full is the store? For controlling callers.
     Store,
+    /// Begin nothing any more, for the store is about to change owner; or go on. Refused as busy while a checkpoint is made or restored. For
+    /// controlling callers.
+    Rest(bool),
 }
 
 /// What is answered.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The logic of the checkpoint service.
 //!
-//! Owns the page store's books, the history of each VM, and the order of steps by which a checkpoint comes into being
+//! Owns the page store's books and its catalogue, the history of each VM, and the order of steps by which a checkpoint comes into being
 //! or is brought back. Everything outside (system calls, the pages themselves) is behind [`Outside`], so that all of
 //! it runs in host tests. The loop that receives messages is the program's (`main.rs`).
 //!
@@ -13,6 +13,7 @@
 extern crate alloc;
 
 mod bitmap;
+mod catalogue;
 mod making;
 mod outside;
 mod requests;
@@ -24,5 +25,6 @@ mod tests;
 mod tree;
 mod vm;
 
+pub use catalogue::Loaded;
 pub use outside::{Books, Outside, PAGE, Page};
 pub use service::{Answer, Service, VmSetup};

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Making a checkpoint out of a sealed VM: which pages were written, copying them, the digest.
+//! Making a checkpoint out of a sealed VM: which pages were written, copying them, the digest, the record in the catalogue.
 //!
 //! `todo` holds the pages that are not settled. A page is settled when its slot in the tree is right: unchanged since the head, zero,
 //! or copied. Only a settled page may be unsealed. Before the books are read every page counts as written.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use api::checkpoint::{Refusal, Stage};
 
 use crate::bitmap::Bitmap;
+use crate::catalogue::{Head, Writer};
 use crate::outside::{Books, Outside, PAGE, Page};
 use crate::store::{Digest, Store, ZERO};
 use crate::tree::Tree;
-use crate::vm::Around;
+use crate::vm::{Around, Record};
 
 /// Words of the books that are read at once: what the core sends.
 pub(crate) const BOOK_WORDS: usize = 256;
@@ -28,8 +32,8 @@ pub(crate) enum Outcome {
     More,
     /// The last page was settled just now.
     Settled,
-    /// It is complete.
-    Complete(Digest),
+    /// It is complete, and its record is in the store, in these slots.
+    Complete(Digest, Vec<u32>),
 }
 
 #[derive(Debug)]
@@ -40,6 +44,8 @@ enum Phase {
     Copy(u64),
     /// Making the digest from this page on.
     Digest(u64),
+    /// Writing the record.
+    Record(Digest, Box<Writer>),
 }
 
 /// A checkpoint that is being made.
@@ -87,6 +93,7 @@ impl Making {
         match self.phase {
             Phase::Books(_) | Phase::Copy(_) => Stage::Copying { done: total - self.todo.count(), total },
             Phase::Digest(page) => Stage::Verifying { done: page, total },
+            Phase::Record(..) => Stage::Verifying { done: total, total },
         }
     }
 
@@ -116,27 +123,41 @@ impl Making {
             Phase::Copy(_) => Some(self.dirty),
             // The head is at this very checkpoint already.
             Phase::Digest(_) => None,
+            Phase::Record(_, writer) => {
+                writer.release(store);
+                None
+            }
         };
         self.tree.release(store);
         (since, self.todo)
     }
 
-    /// One bounded step; `state` is the typed state.
+    /// One bounded step, of the checkpoint of the VM with this name that `record` tells of.
     pub(crate) fn step<O: Outside>(
         &mut self,
         around: &mut Around<'_, O>,
-        state: &[u8],
+        (name, record): (&str, &Record),
     ) -> Result<Outcome, Refusal> {
-        match self.phase {
-            Phase::Books(from) => {
+        match &mut self.phase {
+            &mut Phase::Books(from) => {
                 if from == 0 {
-                    self.begin_digest(state);
+                    self.begin_digest(&record.state);
                 }
                 self.read_books(around, from);
                 Ok(Outcome::More)
             }
-            Phase::Copy(from) => self.copy(around, from),
-            Phase::Digest(from) => Ok(self.digest(around, from)),
+            &mut Phase::Copy(from) => self.copy(around, from),
+            &mut Phase::Digest(from) => {
+                if let Some(digest) = self.digest(around, from) {
+                    let head = self.head(name, record, digest);
+                    self.phase = Phase::Record(digest, Box::new(Writer::new(&head, &record.state)?));
+                }
+                Ok(Outcome::More)
+            }
+            Phase::Record(digest, writer) => {
+                let done = writer.step(around, &self.tree)?;
+                Ok(if done { Outcome::Complete(*digest, writer.take_slots()) } else { Outcome::More })
+            }
         }
     }
 
@@ -212,12 +233,28 @@ impl Making {
         Ok(Outcome::More)
     }
 
-    fn digest<O: Outside>(&mut self, around: &mut Around<'_, O>, from: u64) -> Outcome {
+    /// What its record begins with.
+    fn head(&self, name: &str, record: &Record, digest: Digest) -> Head {
+        Head {
+            id: self.id,
+            vm: name.into(),
+            parent: record.parent,
+            at_ms: record.at_ms,
+            new_pages: self.new_pages,
+            pages: self.todo.limit(),
+            digest,
+            state_bytes: record.state.len() as u32,
+            leaves: self.tree.leaves(0).count() as u32,
+        }
+    }
+
+    /// Goes on with the digest; it is there with the last page.
+    fn digest<O: Outside>(&mut self, around: &mut Around<'_, O>, from: u64) -> Option<Digest> {
         let (mut made, mut known) = (0, 0);
         let mut page = from;
         while made < DIGEST_PAGES && known < KNOWN_PAGES {
             if page >= self.todo.limit() {
-                return Outcome::Complete(*self.hasher.finalize().as_bytes());
+                return Some(*self.hasher.finalize().as_bytes());
             }
             let slot = self.tree.get(page);
             let digest = match around.store.digest(slot) {
@@ -235,6 +272,6 @@ impl Making {
             page += 1;
         }
         self.phase = Phase::Digest(page);
-        Outcome::More
+        None
     }
 }

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use api::checkpoint::{Info, MAX_LIST, MAX_PART, MAX_STATE, Refusal, Reply, Request, StoreInfo};
 use api::{Badge, CONTROL};
 
+use crate::catalogue::MOST_RECORDS;
 use crate::making::Making;
 use crate::outside::Outside;
 use crate::service::{Answer, Service};
@@ -26,13 +27,14 @@ impl Service {
         let vm = self.vm_of(badge);
         let done = match (request, vm) {
             (Request::List { from }, vm) if control || vm.is_some() => Ok(self.list(vm, from)),
-            (Request::Remove { id }, _) if control => self.remove(id),
+            (Request::Remove { id }, _) if control => self.remove(id, outside),
+            (Request::Rest(rest), _) if control => self.rest(rest, outside),
             (Request::Store, _) if control => Ok(self.store_info()),
             (Request::Attach, Some(vm)) => Ok(self.attach(vm, outside)),
-            (Request::Begin, Some(vm)) => self.begin(vm, at_ms),
+            (Request::Begin, Some(vm)) => self.begin(vm, at_ms, outside),
             (Request::PutState { id, offset, bytes }, Some(vm)) => self.put_state(vm, (id, offset), &bytes),
             (Request::Commit { id }, Some(vm)) => self.commit(vm, id, outside),
-            (Request::Abort { id }, Some(vm)) => self.abort(vm, id),
+            (Request::Abort { id }, Some(vm)) => self.abort(vm, id, outside),
             (Request::GetState { id, offset }, Some(vm)) => self.get_state(vm, id, offset),
             (Request::Quota, Some(vm)) => Ok(self.quota(vm)),
             (Request::Restore { id }, Some(vm)) => match self.restore(vm, id) {
@@ -56,9 +58,10 @@ impl Service {
         Reply::List(found)
     }
 
-    fn remove(&mut self, id: u64) -> Result<Reply, Refusal> {
-        let found = self.vms.iter_mut().find(|vm| vm.checkpoints.contains_key(&id));
-        let vm = found.ok_or(Refusal::NoCheckpoint)?;
+    fn remove<O: Outside>(&mut self, id: u64, outside: &mut O) -> Result<Reply, Refusal> {
+        let found = self.vms.iter().position(|vm| vm.checkpoints.contains_key(&id));
+        let index = found.ok_or(Refusal::NoCheckpoint)?;
+        let vm = &self.vms[index];
         let busy = match &vm.job {
             Job::None => false,
             Job::Making(making) => making.id() == id,
@@ -67,7 +70,20 @@ impl Service {
         if busy || vm.waiting == Some(id) {
             return Err(Refusal::Busy);
         }
-        vm.remove(id, &mut self.store);
+        self.forget(index, id, outside);
+        Ok(Reply::Done)
+    }
+
+    /// The store changes owner as it is: nothing may be under way then. What was given out as ids is known to whoever has it next.
+    fn rest<O: Outside>(&mut self, rest: bool, outside: &mut O) -> Result<Reply, Refusal> {
+        if rest && self.has_work() {
+            return Err(Refusal::Busy);
+        }
+        if rest {
+            self.ids = self.next_id;
+            self.write_root(outside);
+        }
+        self.rests = rest;
         Ok(Reply::Done)
     }
 
@@ -99,20 +115,24 @@ impl Service {
         vm.checkpoints.retain(|_, record| !matches!(record.standing, Standing::Begun | Standing::Failed(_)));
     }
 
-    fn begin(&mut self, index: usize, at_ms: u64) -> Result<Reply, Refusal> {
-        if !matches!(self.vms[index].job, Job::None) {
+    fn begin<O: Outside>(&mut self, index: usize, at_ms: u64, outside: &mut O) -> Result<Reply, Refusal> {
+        if self.rests || !matches!(self.vms[index].job, Job::None) {
             return Err(Refusal::Busy);
         }
         self.drop_unfinished(index);
-        let vm = &mut self.vms[index];
-        if vm.quota_left() == 0 {
+        if self.vms[index].quota_left() == 0 {
             return Err(Refusal::QuotaExhausted);
         }
-        if !self.store.has_room(index) {
+        let all: usize = self.vms.iter().map(|vm| vm.checkpoints.len()).sum();
+        if !self.store.has_room(index) || all >= MOST_RECORDS {
             return Err(Refusal::StoreFull);
+        }
+        if self.next_id >= self.ids {
+            self.reserve_ids(outside);
         }
         let id = self.next_id;
         self.next_id += 1;
+        let vm = &mut self.vms[index];
         let parent = vm.head.as_ref().map(|head| head.id);
         let record = Record { parent, state: Vec::new(), standing: Standing::Begun, at_ms, new_pages: 0 };
         vm.checkpoints.insert(id, record);
@@ -135,15 +155,18 @@ impl Service {
         Ok(Reply::Done)
     }
 
-    fn abort(&mut self, vm: usize, id: u64) -> Result<Reply, Refusal> {
+    fn abort<O: Outside>(&mut self, vm: usize, id: u64, outside: &mut O) -> Result<Reply, Refusal> {
         self.begun(vm, id)?;
-        self.vms[vm].remove(id, &mut self.store);
+        self.forget(vm, id, outside);
         Ok(Reply::Done)
     }
 
     /// Seal: constant, whatever the size of memory. From here on sealed writes come to us until every page is settled.
     fn commit<O: Outside>(&mut self, index: usize, id: u64, outside: &mut O) -> Result<Reply, Refusal> {
         self.begun(index, id)?;
+        if self.rests {
+            return Err(Refusal::Busy);
+        }
         outside.set_pager(index, true).map_err(Refusal::Core)?;
         let epoch = match outside.seal(index) {
             Ok(epoch) => epoch,
@@ -177,10 +200,12 @@ impl Service {
     }
 
     fn restore(&mut self, index: usize, id: u64) -> Result<(), Refusal> {
+        let rests = self.rests;
         let vm = &mut self.vms[index];
         match (&vm.job, vm.waiting, vm.checkpoints.get(&id).map(|record| &record.standing)) {
             (_, _, None) => Err(Refusal::NoCheckpoint),
             (Job::Restoring(_), ..) | (_, Some(_), _) => Err(Refusal::Busy),
+            _ if rests => Err(Refusal::Busy),
             (Job::Making(_), None, Some(Standing::Making | Standing::Complete { .. })) => {
                 vm.waiting = Some(id);
                 Ok(())

@@ -28,11 +28,19 @@ pub fn main(environment: &'static Environment) {
         quota: vm.quota,
     };
     let vms: Vec<VmSetup> = environment.vms.iter().map(setup).collect();
-    // An id that a guest got from an earlier life of this service must not name another checkpoint.
+    // An id that a guest got from an earlier life of this service must not name another checkpoint: should the store not say how far they are.
     let first_id = (u64::from(environment.restarts) << 32) + 1;
     let mut service = Service::new(vms, core.slots(), first_id);
-    service.start(&mut core);
-    log::info!("{} VMs, room for {} pages", environment.vms.len(), core.slots());
+    let loaded = service.start(&mut core);
+    log::info!(
+        "{} VMs, room for {} pages, {} checkpoints",
+        environment.vms.len(),
+        core.slots(),
+        loaded.taken
+    );
+    if loaded.refused > 0 {
+        log::error!("{} records of checkpoints in the store are none: they are lost", loaded.refused);
+    }
     let Some(server) = Server::from_environment(environment) else {
         panic!("the manifest gives no endpoint to serve at")
     };

@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 use api::Badge;
 use api::checkpoint::{Refusal, Reply};
 
-use crate::making;
+use crate::catalogue::{Loaded, Root};
+use crate::making::{self, Making};
 use crate::outside::Outside;
 use crate::restoring;
 use crate::store::{Digest, Store};
@@ -36,12 +37,21 @@ pub enum Answer {
     Later,
 }
 
+/// Ids that the catalogue counts as given out before they are.
+const IDS: u64 = 64;
+
 /// The service.
 #[derive(Debug)]
 pub struct Service {
     pub(crate) vms: Vec<Vm>,
     pub(crate) store: Store,
     pub(crate) next_id: u64,
+    /// Ids below may have been given out, as far as the catalogue knows.
+    pub(crate) ids: u64,
+    /// Generation of the catalogue.
+    pub(crate) generation: u64,
+    /// Nothing is begun any more: the store is about to change owner.
+    pub(crate) rests: bool,
     /// VM whose job gets the next step.
     turn: usize,
     /// Checkpoints that became complete and were not yet told of.
@@ -49,8 +59,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service for these VMs, with a store of `slots` slots, of which it owns all but the first (the zero page). Ids begin at
-    /// `first_id`.
+    /// A service for these VMs, with a store of `slots` slots, of which the first is the zero page. Ids begin at `first_id` where the store has
+    /// no catalogue that says how far they are.
     #[must_use]
     pub fn new(vms: Vec<VmSetup>, slots: u32, first_id: u64) -> Self {
         let weights: Vec<u64> = vms.iter().map(|vm| vm.pages.saturating_mul(u64::from(vm.quota))).collect();
@@ -59,16 +69,49 @@ impl Service {
             vms: vms.into_iter().map(Vm::new).collect(),
             store,
             next_id: first_id,
+            ids: first_id,
+            generation: 0,
+            rests: false,
             turn: 0,
             completed: Vec::new(),
         }
     }
 
-    /// Let every VM go on that waits for a service that is no more: nobody asks us until a checkpoint is begun.
-    pub fn start<O: Outside>(&mut self, outside: &mut O) {
+    /// Take the checkpoints that are in the store. Let every VM go on that waits for a service that is no more: nobody asks us until a checkpoint
+    /// is begun.
+    pub fn start<O: Outside>(&mut self, outside: &mut O) -> Loaded {
         for vm in 0..self.vms.len() {
             Around { vm, outside, store: &mut self.store }.pager_off();
         }
+        let loaded = self.load(outside);
+        self.reserve_ids(outside);
+        loaded
+    }
+
+    /// Writes the catalogue's root anew: the checkpoints that are complete.
+    pub(crate) fn write_root<O: Outside>(&mut self, outside: &mut O) {
+        if self.store.size() == 0 {
+            return;
+        }
+        self.generation += 1;
+        let records = self.vms.iter().flat_map(|vm| vm.checkpoints.values().filter_map(Record::first));
+        let root = Root { generation: self.generation, ids: self.ids, records: records.collect() };
+        root.write(self.store.slots(), outside);
+    }
+
+    /// Lets the catalogue know that the next ids may be given out.
+    pub(crate) fn reserve_ids<O: Outside>(&mut self, outside: &mut O) {
+        self.ids = self.next_id + IDS;
+        self.write_root(outside);
+    }
+
+    /// Forget a checkpoint. The catalogue does so first.
+    pub(crate) fn forget<O: Outside>(&mut self, index: usize, id: u64, outside: &mut O) {
+        let Some(record) = self.vms.get_mut(index).and_then(|vm| vm.checkpoints.remove(&id)) else { return };
+        if record.first().is_some() {
+            self.write_root(outside);
+        }
+        record.release(&mut self.store);
     }
 
     /// Whether [`Service::step`] has anything to do.
@@ -125,7 +168,7 @@ impl Service {
         let vm = &mut self.vms[index];
         match &mut vm.job {
             Job::None => {}
-            Job::Making(making) => match making.step(&mut around, state_of(&vm.checkpoints, making.id())) {
+            Job::Making(making) => match step_making(making, &mut around, &vm.setup.name, &vm.checkpoints) {
                 Ok(making::Outcome::More) => {}
                 Ok(making::Outcome::Settled) => {
                     let (id, tree) = (making.id(), making.share_tree());
@@ -133,7 +176,9 @@ impl Service {
                     vm.since = making.take_dirty();
                     vm.move_head(id, tree, around.store);
                 }
-                Ok(making::Outcome::Complete(digest)) => self.complete_making(index, digest),
+                Ok(making::Outcome::Complete(digest, record)) => {
+                    self.complete_making(index, (digest, record), outside);
+                }
                 Err(why) => self.fail_making(index, why, outside),
             },
             Job::Restoring(restoring) => match restoring.step(&mut around, vm.head.as_ref(), vm.epoch) {
@@ -148,8 +193,13 @@ impl Service {
         }
     }
 
-    /// All pages and the digest are there: now, and not before, the checkpoint is.
-    fn complete_making(&mut self, index: usize, digest: Digest) {
+    /// All pages, the digest and the record are there: now, and not before, the checkpoint is.
+    fn complete_making<O: Outside>(
+        &mut self,
+        index: usize,
+        (digest, chain): (Digest, Vec<u32>),
+        outside: &mut O,
+    ) {
         let vm = &mut self.vms[index];
         if let Job::Making(making) = core::mem::take(&mut vm.job) {
             let (id, new_pages) = (making.id(), making.new_pages());
@@ -158,12 +208,16 @@ impl Service {
                 Some(record) => {
                     self.completed.push(id);
                     record.new_pages = new_pages;
-                    record.standing = Standing::Complete { tree, digest };
+                    record.standing = Standing::Complete { tree, digest, record: chain };
                 }
-                None => tree.release(&mut self.store),
+                None => {
+                    tree.release(&mut self.store);
+                    chain.into_iter().for_each(|slot| self.store.release(slot));
+                }
             }
             vm.keep_all(all);
         }
+        self.write_root(outside);
         self.restore_waiting(index);
     }
 
@@ -196,7 +250,13 @@ impl Service {
     }
 }
 
-/// The typed state of a checkpoint.
-fn state_of(checkpoints: &BTreeMap<u64, Record>, id: u64) -> &[u8] {
-    checkpoints.get(&id).map_or(&[], |record| &record.state)
+/// One step of a checkpoint of the VM with this name.
+fn step_making<O: Outside>(
+    making: &mut Making,
+    around: &mut Around<'_, O>,
+    name: &str,
+    checkpoints: &BTreeMap<u64, Record>,
+) -> Result<making::Outcome, Refusal> {
+    let record = checkpoints.get(&making.id()).ok_or(Refusal::NoCheckpoint)?;
+    making.step(around, (name, record))
 }

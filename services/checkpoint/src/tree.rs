@@ -11,10 +11,11 @@ use alloc::vec::Vec;
 
 use crate::store::{Store, ZERO};
 
-const FAN: u64 = 512;
+/// Pages of a leaf, leaves of a branch.
+pub(crate) const FAN: u64 = 512;
 
 /// Slots of 512 pages.
-type Leaf = [u32; FAN as usize];
+pub(crate) type Leaf = [u32; FAN as usize];
 /// Leaves of 1 GiB; none where all pages are zero.
 type Branch = Vec<Option<Rc<Leaf>>>;
 
@@ -53,6 +54,34 @@ impl Tree {
         let leaf = own(leaf.get_or_insert_with(|| Rc::new([ZERO; FAN as usize])), store);
         if let Some(entry) = leaf.get_mut((page % FAN) as usize) {
             store.release(core::mem::replace(entry, slot));
+        }
+    }
+
+    /// The leaves that there are, each with its number, from one on. Pages of the others are zero.
+    pub(crate) fn leaves(&self, from: u32) -> impl Iterator<Item = (u32, &Leaf)> {
+        let leaf = |number: u32| Some((number, self.leaf(u64::from(number) * FAN)?));
+        (from..self.pages.div_ceil(FAN) as u32).filter_map(leaf)
+    }
+
+    /// Put in a leaf that a catalogue names, and whose slots the owner can claim. Where another tree of the VM has the same it is shared.
+    pub(crate) fn load_leaf(
+        &mut self,
+        (number, leaf): (u32, &Leaf),
+        other: Option<&Self>,
+        store: &mut Store,
+        owner: usize,
+    ) {
+        let first = u64::from(number) * FAN;
+        let same = other.and_then(|other| other.leaf_rc(first)).filter(|other| ***other == *leaf).cloned();
+        let shared = same.unwrap_or_else(|| {
+            leaf.iter().filter(|slot| **slot != ZERO).for_each(|slot| store.claim(*slot, owner));
+            Rc::new(*leaf)
+        });
+        if let Some(branch) = self.branches.get_mut((first / FAN / FAN) as usize) {
+            let branch = Rc::make_mut(branch.get_or_insert_with(|| Rc::new(vec![None; FAN as usize])));
+            if let Some(place) = branch.get_mut((first / FAN % FAN) as usize) {
+                *place = Some(shared);
+            }
         }
     }
 
@@ -156,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_page_beyond_the_end_takes_no_slot() {
-        let mut store = Store::new(3, &[1]);
+        let mut store = Store::new(5, &[1]);
         let mut tree = Tree::zero(10);
         let slot = store.take(0).unwrap();
         tree.set(10, slot, &mut store);

@@ -32,8 +32,8 @@ pub(crate) enum Standing {
     Begun,
     /// The VM's job is to make it.
     Making,
-    /// It is there.
-    Complete { tree: Tree, digest: Digest },
+    /// It is there, and so is its record, in these slots.
+    Complete { tree: Tree, digest: Digest, record: Vec<u32> },
     /// It came to nothing.
     Failed(Refusal),
 }
@@ -155,15 +155,6 @@ impl Vm {
         self.all = all;
     }
 
-    /// Forget a checkpoint.
-    pub(crate) fn remove(&mut self, id: u64, store: &mut Store) {
-        if let Some(record) = self.checkpoints.remove(&id)
-            && let Standing::Complete { tree, .. } = record.standing
-        {
-            tree.release(store);
-        }
-    }
-
     /// Begin to restore a checkpoint; no other job is under way.
     pub(crate) fn start_restoring(&mut self, id: u64) -> Result<(), Refusal> {
         let record = self.checkpoints.get(&id).ok_or(Refusal::NoCheckpoint)?;
@@ -171,6 +162,27 @@ impl Vm {
         let restoring = Restoring::new(id, tree.share(), self.since.clone(), self.head.is_some());
         self.job = Job::Restoring(Box::new(restoring));
         Ok(())
+    }
+}
+
+impl Record {
+    /// Give everything back that it has in the store: no catalogue names it any more.
+    pub(crate) fn release(self, store: &mut Store) {
+        match self.standing {
+            Standing::Complete { tree, record, .. } => {
+                tree.release(store);
+                record.into_iter().for_each(|slot| store.release(slot));
+            }
+            Standing::Begun | Standing::Making | Standing::Failed(_) => {}
+        }
+    }
+
+    /// The first slot of its record in the catalogue.
+    pub(crate) fn first(&self) -> Option<u32> {
+        match &self.standing {
+            Standing::Complete { record, .. } => record.first().copied(),
+            Standing::Begun | Standing::Making | Standing::Failed(_) => None,
+        }
     }
 }
 

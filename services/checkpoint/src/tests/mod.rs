@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The service on guests and a store that are models.
 
+mod again;
 mod failure;
 mod life;
 mod protocol;
@@ -14,7 +15,7 @@ use api::checkpoint::{Info, Refusal, Reply, Request, StoreInfo};
 use api::{Badge, CONTROL};
 
 use crate::store::ZERO;
-use crate::{Answer, Books, Outside, PAGE, Page, Service, VmSetup};
+use crate::{Answer, Books, Loaded, Outside, PAGE, Page, Service, VmSetup};
 
 const OPERATOR: Badge = CONTROL | 50;
 
@@ -124,8 +125,19 @@ impl Outside for World {
     }
 
     fn get(&self, slot: u32) -> &[u8] {
-        &self.store[slot as usize]
+        self.store.get(slot as usize).map_or(&[], |page| page)
     }
+}
+
+/// VMs with so many pages each.
+fn setups(guests: &[usize], quota: u32) -> Vec<VmSetup> {
+    let setup = |(index, pages): (usize, &usize)| VmSetup {
+        name: std::format!("vm{index}"),
+        badge: index as u64 + 1,
+        pages: *pages as u64,
+        quota,
+    };
+    guests.iter().enumerate().map(setup).collect()
 }
 
 /// Service and world together. The badge of VM i is i + 1.
@@ -136,19 +148,20 @@ struct Test {
 
 impl Test {
     fn new(guests: &[usize], quota: u32, slots: u32) -> Self {
-        let setup = |(index, pages): (usize, &usize)| VmSetup {
-            name: std::format!("vm{index}"),
-            badge: index as u64 + 1,
-            pages: *pages as u64,
-            quota,
-        };
-        let vms = guests.iter().enumerate().map(setup).collect();
+        let vms = setups(guests, quota);
         let guests = guests.iter().map(|pages| Guest::new(*pages)).collect();
         let store = vec![[0; PAGE]; slots as usize];
         let mut world = World { guests, store, calls: 0, reads: Cell::new(0), refuse: false };
         let mut service = Service::new(vms, slots, 1);
         service.start(&mut world);
         Self { service, world }
+    }
+
+    /// Another service has the store from now on, whatever this one was doing.
+    fn again(&mut self, vms: Vec<VmSetup>) -> Loaded {
+        let slots = self.world.store.len() as u32;
+        self.service = Service::new(vms, slots, 1);
+        self.service.start(&mut self.world)
     }
 
     fn ask(&mut self, badge: Badge, request: Request) -> Reply {

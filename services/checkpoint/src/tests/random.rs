@@ -6,7 +6,8 @@ use std::vec::Vec;
 
 use api::checkpoint::{Refusal, Reply, Request, Stage};
 
-use super::{OPERATOR, Test};
+use super::{OPERATOR, Test, setups};
+use crate::Loaded;
 
 struct Numbers(u64);
 
@@ -50,6 +51,7 @@ fn life(seed: u64, slots: u32) {
             66..72 => restore(&mut test, &model, numbers.below(12)),
             72..76 => remove(&mut test, &mut model, numbers.below(12)),
             76 => assert_eq!(test.ask(vm as u64 + 1, Request::Attach), Reply::Done),
+            77 => another_service(&mut test, &mut model),
             _ => (0..numbers.below(30)).for_each(|_| test.service.step(&mut test.world)),
         }
         let info = test.store();
@@ -63,6 +65,21 @@ fn life(seed: u64, slots: u32) {
     test.ask(2, Request::Attach);
     let info = test.store();
     assert_eq!((info.used, info.referenced), (0, 0), "every slot came back");
+}
+
+/// Whatever is under way, what is complete is there afterwards, and no more.
+fn another_service(test: &mut Test, model: &mut Model) {
+    model.retain(|id, _| is_complete(test, *id));
+    let before: Vec<_> = model.keys().map(|id| test.info(*id)).collect();
+    let loaded = test.again(setups(&PAGES, 5));
+    assert_eq!(loaded, Loaded { taken: model.len(), refused: 0 });
+    let after: Vec<_> = model.keys().map(|id| test.info(*id)).collect();
+    assert_eq!(before, after);
+}
+
+fn is_complete(test: &mut Test, id: u64) -> bool {
+    let Reply::List(list) = test.ask(OPERATOR, Request::List { from: id }) else { panic!("no list") };
+    list.iter().any(|info| info.id == id && info.stage == Stage::Complete)
 }
 
 fn restore(test: &mut Test, model: &Model, which: usize) {

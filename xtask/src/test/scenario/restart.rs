@@ -31,14 +31,16 @@ pub fn operator(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     undisturbed(&mut live, before)
 }
 
-/// Checkpoints of before are lost with the service's memory; new ones are made and restored.
+/// A checkpoint of before lies in the store and can be restored; new ones are made and restored.
 pub fn checkpoint(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut live = boot(machine, iso, log)?;
     let mut guest = VmConsole::of("linux");
     live.wait_guest(&mut guest, "checkpointer: counter 2")?;
     let before = live.beat_after(0)?;
-    super::checkpoints::create(&mut live, "linux")?;
+    let first = super::checkpoints::create(&mut live, "linux")?;
     anew(&mut live, "checkpoint")?;
+    live.wait_guest(&mut guest, "checkpointer: counter")?;
+    super::checkpoints::restore(&mut live, "linux", first)?;
     live.wait_guest(&mut guest, "checkpointer: counter")?;
     let id = super::checkpoints::create(&mut live, "linux")?;
     super::checkpoints::restore(&mut live, "linux", id)?;
