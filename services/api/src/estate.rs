@@ -77,6 +77,8 @@ pub enum Use {
     Free,
     /// Memory of this VM.
     Vm(u8),
+    /// This page store, with the checkpoints that are in it.
+    Store(u8),
 }
 
 /// Memory that changes owner as a whole.
@@ -99,14 +101,14 @@ pub struct Line {
     pub interrupts: Vec<u32>,
 }
 
-/// A block of guest memory: a naturally aligned power of two.
+/// A block of memory that somebody has mapped: a naturally aligned power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
     /// Physical address.
     pub base: u64,
     /// log2 of its bytes.
     pub bits: u8,
-    /// Guest-physical address.
+    /// Guest-physical address, or virtual address in the service.
     pub at: u64,
 }
 
@@ -133,6 +135,15 @@ pub struct Vm {
     pub token: [u8; 16],
     /// Checkpoints that the token is good for.
     pub quota: u32,
+}
+
+/// The page store of a service that keeps checkpoints. What is in it is for that service to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Store {
+    /// The service.
+    pub service: String,
+    /// Its memory, in the order of its slots; `at` is where the service has it.
+    pub frames: Vec<Block>,
 }
 
 /// A boot module that VMs start from.
@@ -169,6 +180,8 @@ pub struct Inventory {
     pub vms: Vec<Vm>,
     /// Modules that VMs start from; part of the first party's home.
     pub modules: Vec<Module>,
+    /// Page stores.
+    pub stores: Vec<Store>,
 }
 
 impl Inventory {

@@ -61,7 +61,7 @@ pub fn all(system: &mut System, index: usize, made: &Made, windows: &Windows) ->
     ports(&mut gifts, system, index)?;
     let partition = &system.partitions[index];
     let mut store = Vec::new();
-    for (frame, block) in &partition.store {
+    for (frame, block) in partition.store.iter() {
         let cap = gifts.give(frame.cptr(), Rights::READ, 0)?;
         store.push(StoreFrame { cap, va: block.address, size_bits: block.bits });
     }

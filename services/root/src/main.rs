@@ -17,6 +17,8 @@ mod estate;
 #[cfg(target_os = "none")]
 mod failure;
 #[cfg(target_os = "none")]
+mod frames;
+#[cfg(target_os = "none")]
 mod grant;
 #[cfg(target_os = "none")]
 mod guest;

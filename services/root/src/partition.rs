@@ -12,13 +12,13 @@ use api::Badge;
 use api::estate;
 use api::manifest;
 use api::root::ProcessState;
-use root::block::Block;
 use rt::Cap;
-use rt::cap::{CNode, Endpoint, Frame, HostSpace, Interrupt, Notification, Thread, Untyped};
+use rt::cap::{CNode, Endpoint, HostSpace, Interrupt, Notification, Thread, Untyped};
 use rt::layout;
 
 use crate::estate::Estate;
 use crate::failure::{Result, core};
+use crate::frames::Frames;
 use crate::guest::GuestMemory;
 
 /// Most restarts within [`RESTART_WINDOW_MS`].
@@ -57,7 +57,7 @@ pub struct Partition {
     /// Guest memory, for a VM.
     pub guest: Option<GuestMemory>,
     /// Page store.
-    pub store: Vec<(Cap<Frame>, Block)>,
+    pub store: Frames,
     /// Memory of everything else that it has.
     pub pieces: Vec<(Cap<Untyped>, u8)>,
     /// Slots of root's to be emptied when it ends.
@@ -120,7 +120,7 @@ impl Partition {
             faults,
             interrupts: Vec::new(),
             guest: None,
-            store: Vec::new(),
+            store: Frames::default(),
             pieces: Vec::new(),
             slots: Vec::new(),
             thread: None,
@@ -136,8 +136,13 @@ impl Partition {
     /// Takes its page store: what the manifest wants, or `most` if that is less.
     pub fn take_store(&mut self, estate: &mut Estate, most: u64) -> Result<u64> {
         let bytes = self.spec.store_bytes.min(most) & !(STORE_UNIT - 1);
-        self.store = estate.frames(bytes, layout::STORE)?;
+        self.store = Frames::new(estate, bytes, layout::STORE)?;
         Ok(bytes)
+    }
+
+    /// Whether it keeps checkpoints of VMs.
+    pub fn has_checkpoints(&self) -> bool {
+        !self.spec.checkpoints.is_empty() && self.spec.store_bytes > 0
     }
 
     /// About how much memory it needs besides guest memory and store.
@@ -148,8 +153,9 @@ impl Partition {
     /// Bytes set aside for it.
     pub fn memory_bytes(&self) -> u64 {
         let pieces: u64 = self.pieces.iter().map(|&(_, bits)| 1u64 << bits).sum();
-        let guest = self.guest.iter().flat_map(|guest| &guest.frames);
-        pieces + guest.chain(&self.store).map(|(_, block)| block.size()).sum::<u64>()
+        let guest = self.guest.iter().flat_map(|guest| guest.frames.iter());
+        let store = self.store.iter().filter(|(frame, _)| frame.cptr() != 0);
+        pieces + guest.chain(store).map(|(_, block)| block.size()).sum::<u64>()
     }
 
     /// Ends it: its thread, its space, its capabilities, its memory. What it shared with others is only unmapped
@@ -173,6 +179,9 @@ impl Partition {
 
     /// It stays down: whoever calls it, or waits for it already, shall hear so rather than wait.
     pub fn close(&mut self, estate: &mut Estate) -> Result<()> {
+        if self.endpoint.cptr() == 0 {
+            return Ok(());
+        }
         estate.node.revoke(self.endpoint_memory.cptr()).map_err(core("close the endpoint"))?;
         estate.discard(self.endpoint.cptr());
         self.endpoint = Cap::new(0);

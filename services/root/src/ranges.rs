@@ -3,8 +3,8 @@
 
 use alloc::vec::Vec;
 
-use abi::PAGE_SIZE;
-use api::estate::Range;
+use abi::{PAGE_BITS, PAGE_SIZE};
+use api::estate::{self, Range};
 
 use crate::block::{self, Block};
 
@@ -67,9 +67,22 @@ pub fn rest(base: u64, bits: u8, used: u64) -> Vec<Block> {
     block::cover(base.saturating_add(used), base.saturating_add(1 << bits), LARGEST_BITS)
 }
 
+/// Whether blocks that another instance tells of are what root makes frames of, mapped one after the other from `address` on.
+#[must_use]
+pub fn follow_each_other(blocks: &[estate::Block], address: u64) -> bool {
+    let mut next = address;
+    blocks.iter().all(|block| {
+        let fits = (PAGE_BITS..=LARGEST_BITS).contains(&block.bits) && block.at == next;
+        let size = 1 << block.bits.min(LARGEST_BITS);
+        next = next.saturating_add(size);
+        fits && block.base % size == 0 && block.at % size == 0
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Range, blocks, join, pages, rest, subtract};
+    use super::{Range, blocks, follow_each_other, join, pages, rest, subtract};
+    use api::estate::Block;
 
     fn ranges(pairs: &[(u64, u64)]) -> Vec<Range> {
         pairs.iter().map(|&(base, end)| Range { base, bytes: end - base }).collect()
@@ -110,6 +123,25 @@ mod tests {
         let total: u64 = blocks.iter().map(|block| block.size()).sum();
         assert_eq!(total, (1 << 22) - 0x3000);
         assert!(rest(0x4000_0000, 22, 1 << 22).is_empty());
+    }
+
+    #[test]
+    fn blocks_of_a_window_follow_each_other_without_gaps() {
+        let block = |base, bits, at| Block { base, bits, at };
+        let good = [block(0x4000_0000, 30, 1 << 40), block(0x20_0000, 21, (1 << 40) + (1 << 30))];
+        assert!(follow_each_other(&good, 1 << 40) && follow_each_other(&[], 5));
+        for bad in [
+            [good[1], good[0]],
+            [good[0], good[0]],
+            [good[0], Block { bits: 22, ..good[1] }],
+            [good[0], Block { base: 0x1000, ..good[1] }],
+            [Block { bits: 31, ..good[0] }, good[1]],
+            [Block { bits: 255, ..good[0] }, good[1]],
+            [Block { bits: 0, ..good[0] }, good[1]],
+        ] {
+            assert!(!follow_each_other(&bad, 1 << 40), "{bad:?}");
+        }
+        assert!(!follow_each_other(&[block(0, 30, !((1 << 30) - 1)); 2], !((1 << 30) - 1)));
     }
 
     #[test]

@@ -175,6 +175,8 @@ impl System {
         for index in 0..self.partitions.len() {
             if self.wants_start(index) {
                 self.start_one(index);
+            } else if self.store_is_away(index) {
+                self.wait_for_store(index);
             }
         }
         let down =

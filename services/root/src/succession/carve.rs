@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use abi::object::ObjectType;
 use abi::rights::Rights;
-use api::estate::{Extent, Inventory, Line, Range, Reply, SPARE_CONSOLE, Use, Vm};
+use api::estate::{self, Extent, Inventory, Line, Range, Reply, SPARE_CONSOLE, Store, Use, Vm};
 use root::block::Block;
 use root::ranges;
 use rt::cap::{Frame, Untyped};
@@ -124,6 +124,7 @@ fn describe(system: &mut System, place: usize) -> Result<()> {
         lines: lines(system),
         vms: system.vms().map(|(_, vm)| describe_vm(system, vm)).collect(),
         modules: system.modules.iter().map(crate::modules::Module::describe).collect(),
+        stores: stores(system),
         extents: Vec::new(),
     };
     let mut blocks = Vec::new();
@@ -132,6 +133,10 @@ fn describe(system: &mut System, place: usize) -> Result<()> {
         let listed = inventory.extents.iter().flat_map(|extent| extent.ranges.clone()).collect();
         let ranges = ranges::subtract(&memory_of(&inventory, vm), &ranges::join(listed));
         inventory.extents.push(Extent { used: Use::Vm(number), ranges });
+    }
+    for (number, store) in (0..).zip(&inventory.stores) {
+        let ranges = ranges::join(store.frames.iter().map(range).collect());
+        inventory.extents.push(Extent { used: Use::Store(number), ranges });
     }
     blocks.resize_with(inventory.extents.len(), Vec::new);
     list_free(free, &mut inventory, &mut blocks, &mut system.estate);
@@ -148,9 +153,25 @@ fn describe(system: &mut System, place: usize) -> Result<()> {
 
 /// Memory of a VM: its own, and the modules that it starts from.
 fn memory_of(inventory: &Inventory, vm: &Vm) -> Vec<Range> {
-    let own = vm.memory.iter().map(|block| Range { base: block.base, bytes: 1 << block.bits });
+    let own = vm.memory.iter().map(range);
     let modules = inventory.modules.iter().filter(|module| [&vm.kernel, &vm.initrd].contains(&&module.name));
     ranges::join(own.chain(modules.map(|module| module.range)).collect())
+}
+
+fn range(block: &estate::Block) -> Range {
+    Range { base: block.base, bytes: 1 << block.bits }
+}
+
+/// The stores of the services that keep checkpoints.
+fn stores(system: &System) -> Vec<Store> {
+    let with = |partition: &&Partition| {
+        partition.has_checkpoints() && !partition.store.is_empty() && partition.store.are_here()
+    };
+    let store = |partition: &Partition| Store {
+        service: partition.spec.name.clone(),
+        frames: partition.store.blocks(),
+    };
+    system.partitions.iter().filter(with).map(store).collect()
 }
 
 /// Free memory: an extent for each range.
@@ -208,7 +229,7 @@ fn describe_vm(system: &System, partition: &Partition) -> Vm {
     }
     let spec = partition.spec.vm.clone();
     let name = partition.spec.name.clone();
-    let memory = partition.guest.as_ref().map(crate::guest::GuestMemory::blocks).unwrap_or_default();
+    let memory = partition.guest.as_ref().map(|guest| guest.frames.blocks()).unwrap_or_default();
     let token = system.token(&name);
     spec.map_or_else(
         || Vm {
@@ -320,6 +341,7 @@ fn settle_first(system: &mut System, course: Course) -> Result<()> {
     for (cap, block) in course.blocks.into_iter().flatten() {
         estate.add(Cap::new(cap), block);
     }
+    system.start_the_rest();
     Ok(())
 }
 

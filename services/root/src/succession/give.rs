@@ -13,6 +13,7 @@ use rt::device::{LastWord, Target};
 use super::course;
 use super::take::place_of;
 use crate::failure::{Failure, Result, core};
+use crate::frames::Frames;
 use crate::grant;
 use crate::system::System;
 
@@ -55,9 +56,15 @@ pub fn vacate(system: &mut System, place: usize) -> Result<()> {
 
 /// Memory. What is the home of a party goes with that party.
 pub fn extent(system: &mut System, number: u8) -> Result<()> {
-    if course(system)?.extent(number)? != Use::Free {
-        return Ok(());
+    match course(system)?.extent(number)? {
+        Use::Free => free(system, number),
+        Use::Store(store) => super::store::leave(system, store, number),
+        Use::First | Use::Second | Use::Vm(_) => Ok(()),
     }
+}
+
+/// Memory that nobody else uses.
+pub fn free(system: &mut System, number: u8) -> Result<()> {
     if !course(system)?.first {
         end_what_lives_outside(system)?;
     }
@@ -84,7 +91,10 @@ fn end_what_lives_outside(system: &mut System) -> Result<()> {
         let partition = &mut partitions[index];
         partition.tear_down(estate)?;
         partition.pieces.clear();
-        partition.store.clear();
+        // A store that moves has left before.
+        if partition.store.are_here() {
+            partition.store = Frames::default();
+        }
         partition.state = ProcessState::Away;
     }
     Ok(())

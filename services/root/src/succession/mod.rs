@@ -2,12 +2,13 @@
 //! Giving up and taking in pieces of the machine, at the word of the succession service.
 //!
 //! Owns what root knows of a succession under way ([`Course`]) and who may ask. Beginning and ending are in `carve`, single
-//! resources in `give` and `take`, the shared pages in `bridge`. Whose a resource is at any moment is not root's to decide: the
+//! resources in `give`, `take` and `store`, the shared pages in `bridge`. Whose a resource is at any moment is not root's to decide: the
 //! service asks for one step after the other, as the protocol has it.
 
 mod bridge;
 mod carve;
 mod give;
+mod store;
 mod take;
 
 use alloc::vec::Vec;

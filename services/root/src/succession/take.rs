@@ -80,30 +80,33 @@ fn spread(system: &mut System) -> Result<()> {
 
 /// Memory. The home of the party that leaves is used only after it has left, at the end.
 pub fn extent(system: &mut System, number: u8) -> Result<()> {
-    let used = course(system)?.extent(number)?;
+    match course(system)?.extent(number)? {
+        Use::Free => free(system, number),
+        Use::Store(store) => super::store::come(system, store, number),
+        Use::First | Use::Second | Use::Vm(_) => Ok(()),
+    }
+}
+
+/// Memory that nobody uses otherwise.
+pub fn free(system: &mut System, number: u8) -> Result<()> {
     let System { estate, succession, .. } = system;
     let Some(course) = succession else { return Ok(()) };
     let Some(blocks) = course.blocks.get_mut(usize::from(number)) else { return Ok(()) };
-    match used {
-        Use::Free if blocks.is_empty() => {
-            let ranges =
-                course.inventory.extents.get(usize::from(number)).map(|extent| extent.ranges.clone());
-            for block in ranges::blocks(&ranges.unwrap_or_default()) {
-                blocks.push((estate.adopt(block, ObjectType::Untyped)?, block));
-            }
-            for &(cap, block) in blocks.iter() {
-                estate.add(Cap::new(cap), block);
-            }
+    if blocks.is_empty() {
+        let ranges = course.inventory.extents.get(usize::from(number)).map(|extent| extent.ranges.clone());
+        for block in ranges::blocks(&ranges.unwrap_or_default()) {
+            blocks.push((estate.adopt(block, ObjectType::Untyped)?, block));
         }
-        Use::Free => {
-            for (cap, block) in blocks.iter_mut().filter(|(cap, _)| *cap == 0) {
-                *cap = estate.adopt(*block, ObjectType::Untyped)?;
-                if !course.first {
-                    estate.add(Cap::new(*cap), *block);
-                }
-            }
+        for &(cap, block) in blocks.iter() {
+            estate.add(Cap::new(cap), block);
         }
-        Use::First | Use::Second | Use::Vm(_) => {}
+        return Ok(());
+    }
+    for (cap, block) in blocks.iter_mut().filter(|(cap, _)| *cap == 0) {
+        *cap = estate.adopt(*block, ObjectType::Untyped)?;
+        if !course.first {
+            estate.add(Cap::new(*cap), *block);
+        }
     }
     Ok(())
 }
@@ -195,19 +198,28 @@ impl System {
         while time::now() < end && self.never.wait(end) != Err(rt::Error::TimedOut) {}
     }
 
+    /// Starts a partition whose callers may have been told that it is not there.
+    fn open_and_start(&mut self, index: usize) {
+        let opened = self.partitions[index].open(&mut self.estate);
+        match opened.and_then(|closed| if closed { grant::again(self, index) } else { Ok(()) }) {
+            Ok(()) => self.start_one(index),
+            Err(Failure(reason)) => self.refuse(index, reason),
+        }
+    }
+
     /// Starts the services that had to wait for what the machine was short of.
     pub fn start_the_rest(&mut self) {
         for index in 0..self.partitions.len() {
             let partition = &self.partitions[index];
             let waits = partition.thread.is_none()
                 && matches!(partition.state, ProcessState::Refused(_) | ProcessState::Away);
-            if waits && partition.spec.vm.is_none() && self.has_line(index) {
+            if waits && partition.spec.vm.is_none() && self.has_line(index) && !self.store_is_away(index) {
                 let most = self.estate.free_bytes() / 2;
                 let partition = &mut self.partitions[index];
                 if partition.store.is_empty() && partition.spec.store_bytes > 0 {
                     let _ = partition.take_store(&mut self.estate, most);
                 }
-                self.start_one(index);
+                self.open_and_start(index);
             }
         }
         self.give_serial_port();

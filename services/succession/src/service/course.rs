@@ -68,6 +68,8 @@ pub struct Course {
     pub pulse: Pulse,
     /// What is done on the switch path besides.
     pub switch: Switch,
+    /// VMs whose checkpoints the image has a place for, where it was staged here.
+    pub takes: Option<Vec<String>>,
     /// What is to stop as by a bug, if anything is, and after how many actions.
     pub fault: Option<Fault>,
     events: VecDeque<Event>,
@@ -117,7 +119,7 @@ fn enter(ledger: &mut SharedLedger<'_>, inventory: &Inventory) -> Result<(), Str
         let (state, home) = match extent.used {
             Use::First => (State::Held, Some(Party::First)),
             Use::Second => (State::Held, Some(Party::Second)),
-            Use::Free => (State::Held, None),
+            Use::Free | Use::Store(_) => (State::Held, None),
             Use::Vm(vm) => (State::Bound(vm), None),
         };
         enter(Resource::Extent(number), state, home)?;
@@ -222,6 +224,7 @@ impl Course {
             ready: launched,
             pulse: Pulse::new(me),
             switch: Switch::default(),
+            takes: None,
             fault: None,
             events,
             rests_until,

@@ -5,17 +5,15 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use api::Interface;
-use api::checkpoint::{self, Checkpoint};
+use api::checkpoint::Info;
 use api::estate::{self, Vm};
 use api::manifest::Manifest;
 use api::succession::{MAX_IMAGE, Plan};
 use bundle::{Bundle, Header, PublicKey, Span, Version, compatible, key_from_hex};
-use rt::ipc::Client;
-use rt::time;
 use succession::multiboot::Core;
 
-use super::{PATIENCE_MS, Service, VERSION, launch};
+use super::checkpoints::{unfinished, without_place};
+use super::{Service, VERSION, checkpoints, launch};
 
 /// Public half of the key that images are signed with, as hexadecimal digits; set by the build.
 const KEY: Option<&str> = option_env!("UNDERSTUDY_IMAGE_KEY");
@@ -68,11 +66,12 @@ impl Image {
         let key = key().ok_or("this hypervisor was built without a key for images: none can be accepted")?;
         Bundle::open(&self.bytes, &key).map_err(|refused| refused.to_string())
     }
+}
 
-    /// Version of the image, for the log.
-    pub fn version(&self) -> String {
-        self.open().map_or_else(|_| "?".into(), |bundle| bundle.header().version.to_string())
-    }
+/// The VMs whose checkpoints an image has a place for.
+pub fn places(bundle: &Bundle<'_>) -> Result<Vec<String>, String> {
+    let manifest = Manifest::decode(bundle.entry("manifest").unwrap_or_default());
+    manifest.map(|manifest| checkpoints::places(&manifest).to_vec()).map_err(|flaw| flaw.text)
 }
 
 fn key() -> Option<PublicKey> {
@@ -101,31 +100,23 @@ impl Service {
             Ok(other) => plan.obstacles.push(format!("root: {other:?}")),
             Err(why) => plan.obstacles.push(why),
         }
-        plan.obstacles.extend(self.would_be_lost());
+        let checkpoints = self.checkpoints().unwrap_or_else(|why| {
+            plan.obstacles.push(why);
+            Vec::new()
+        });
+        plan.obstacles.extend(unfinished(&checkpoints));
         match self.image.open() {
             Ok(bundle) => {
                 plan.to = bundle.header().version.to_string();
-                plan.obstacles.extend(self.unfit(&bundle, &plan.vms));
+                plan.obstacles.extend(self.unfit(&bundle, &plan.vms, &checkpoints));
             }
             Err(why) => plan.obstacles.push(format!("the image is refused: {why}")),
         }
         plan
     }
 
-    /// Checkpoints in memory: they do not move, and nobody shall lose one by a succession.
-    fn would_be_lost(&self) -> Option<String> {
-        let client = Client::<Checkpoint>::named(Checkpoint::NAME).filter(|_| self.runs(Checkpoint::NAME))?;
-        match client.call_until(&checkpoint::Request::List { from: 0 }, time::after_ms(PATIENCE_MS)) {
-            Ok(checkpoint::Reply::List(list)) if list.is_empty() => None,
-            Ok(checkpoint::Reply::List(_)) => {
-                Some("there are checkpoints, which would be lost: remove them first".into())
-            }
-            other => Some(format!("checkpoint: {other:?}")),
-        }
-    }
-
     /// Why this image cannot follow.
-    fn unfit(&self, bundle: &Bundle<'_>, vms: &[String]) -> Vec<String> {
+    fn unfit(&self, bundle: &Bundle<'_>, vms: &[String], checkpoints: &[Info]) -> Vec<String> {
         let mut reasons = Vec::new();
         match ours() {
             Some(ours) => reasons.extend(compatible(bundle.header(), &ours).err().map(|why| why.to_string())),
@@ -145,7 +136,10 @@ impl Service {
         }
         let manifest = bundle.entry("manifest").unwrap_or_default();
         match Manifest::decode(manifest) {
-            Ok(manifest) => reasons.extend(vms.iter().filter_map(|name| self.unfit_vm(&manifest, name))),
+            Ok(manifest) => {
+                reasons.extend(vms.iter().filter_map(|name| self.unfit_vm(&manifest, name)));
+                reasons.extend(without_place(checkpoints::places(&manifest), checkpoints));
+            }
             Err(flaw) => reasons.push(format!("the image's manifest: {}", flaw.text)),
         }
         reasons

@@ -7,11 +7,10 @@ use alloc::vec;
 
 use api::estate::{BRIDGE_MODULE, Inventory, Range, Reply};
 use api::handover::WINDOW_BYTES;
+use bundle::Bundle;
 use rt::time;
 use rt::window::{self, Owned};
 use succession::multiboot::{Core, Information, Placer};
-
-use super::image::Image;
 
 /// Bytes of the carve-out.
 pub const CARVE_OUT: u64 = 32 << 20;
@@ -63,11 +62,10 @@ fn full() -> String {
 }
 
 /// Fills the carve-out that root has made with the image.
-pub fn fill(image: &Image, carved: &Reply, inventory: &Inventory) -> Result<Launch, String> {
+pub fn fill(bundle: &Bundle<'_>, carved: &Reply, inventory: &Inventory) -> Result<Launch, String> {
     let Reply::Carved { range, bridge, start_page, rsdp, console, command_line } = carved else {
         return Err(format!("root: {carved:?}"));
     };
-    let bundle = image.open()?;
     let mut filler = Filler {
         window: window::carve_out(range.bytes),
         base: range.base,

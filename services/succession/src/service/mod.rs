@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The loop: requests of the operator, rings of the other party, a glance at the ledger from time to time.
 
+mod checkpoints;
 mod course;
 mod image;
 mod launch;
@@ -194,14 +195,17 @@ impl Service {
     fn prepare(&mut self, carved: &estate::Reply, begun: u64) -> Result<(), String> {
         let mut course = Course::create(self.environment)?;
         course::word(estate::BEGUN_AT)?.store(begun, Ordering::Relaxed);
-        course.launch = Some(launch::fill(&self.image, carved, &course.inventory)?);
+        let bundle = self.image.open()?;
+        let to = bundle.header().version.to_string();
+        course.takes = Some(image::places(&bundle)?);
+        course.launch = Some(launch::fill(&bundle, carved, &course.inventory)?);
         if let Some(fault) = self.fault.take() {
             course.inject(fault)?;
         }
         course.event(succession::Event::Start);
         self.course = Some(course);
         self.message = "begun".to_string();
-        log::info!("succession begins: from {VERSION} to {}", self.image.version());
+        log::info!("succession begins: from {VERSION} to {to}");
         Ok(())
     }
 

@@ -120,7 +120,7 @@ impl Service {
             }
             Action::Release(resource) => self.release(resource),
             Action::Adopt(resource) => match item(resource) {
-                Some(item) => self.estate(Request::Adopt(item)).map(|_| ()),
+                Some(item) => self.estate(Request::Adopt(item)).and_then(|_| self.go_on(resource)),
                 None => Ok(()),
             },
             Action::Fence(_) => self.estate(Request::Fence).map(|_| ()),
@@ -194,6 +194,7 @@ impl Service {
         if last_word.is_some() {
             log::info!("this hypervisor leaves");
         }
+        self.rest(resource)?;
         self.estate(Request::Release { item, last_word }).map(|_| ())
     }
 

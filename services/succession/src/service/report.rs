@@ -136,6 +136,7 @@ fn holding(course: &Course, resource: Resource) -> Option<Holding> {
                 Use::Second => " (second home)",
                 Use::Free => "",
                 Use::Vm(_) => " (VM)",
+                Use::Store(_) => " (checkpoints)",
             };
             format!("extent {:x}-{:x}{what}", first.base, last.end())
         }

@@ -43,7 +43,9 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("succession-on-one-cpu-is-refused", circumstances::on_one_cpu),
     ("succession-with-vms-that-do-not-run", circumstances::with_vms_that_do_not_run),
     ("succession-without-an-operator", circumstances::without_an_operator),
-    ("succession-refuses-to-lose-checkpoints", circumstances::with_a_checkpoint),
+    ("succession-checkpoints-move", succession::checkpoints::move_with_the_store),
+    ("succession-refuses-to-lose-checkpoints", succession::checkpoints::without_a_place),
+    ("succession-checkpoints-outlive-stops", succession::checkpoints::outlive_stops),
     ("succession-refuses-bad-images", circumstances::with_bad_images),
     ("succession-estates-do-not-overlap", succession::estates::do_not_overlap),
     ("succession-a-hypervisor-stops", succession::stops::at_some_steps),
@@ -62,6 +64,7 @@ pub const SCENARIOS: &[(&str, Script)] = &[
 pub const LONG_SCENARIOS: &[(&str, Script)] = &[
     ("succession-hundred-in-a-row", succession::hundred_in_a_row),
     ("succession-a-hypervisor-stops-at-many-steps", succession::stops::at_many_steps),
+    ("succession-checkpoints-outlive-many-stops", succession::checkpoints::outlive_many_stops),
 ];
 
 /// A booted system for a scenario; its socket lies beside the log.

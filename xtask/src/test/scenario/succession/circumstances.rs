@@ -6,10 +6,8 @@ use crate::demo::succession::{FIRST, NEXT};
 use crate::live::Live;
 use crate::qemu::Machine;
 use crate::succession;
-use crate::test::scenario::checkpoints::create;
-use crate::test::scenario::{boot, boot_system};
+use crate::test::scenario::boot_system;
 use anyhow::{Context, Result, bail};
-use api::checkpoint;
 use api::succession::{Phase, Plan, Reply, Request};
 use api::vmm::{self, State};
 use std::path::Path;
@@ -124,27 +122,8 @@ pub fn with_bad_images(machine: &Machine, iso: &Path, log: &Path) -> Result<()> 
     beats(&mut live)
 }
 
-/// A checkpoint would be lost: the plan says so, and nothing begins, until it is removed.
-pub fn with_a_checkpoint(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
-    const OBSTACLE: &str = "checkpoints";
-    let mut live = boot(machine, iso, log)?;
-    live.wait_line("root: ready")?;
-    live.beat_after(1)?;
-    let id = create(&mut live, "heartbeat")?;
-    hindered(&mut live, OBSTACLE)?;
-    live.wait("the checkpoint is removed", |live| {
-        let reply = live.operator.ask_checkpoint(checkpoint::Request::Remove { id })?;
-        Ok((reply == checkpoint::Reply::Done).then_some(()))
-    })?;
-    let Plan { obstacles, .. } = succession::plan(&mut live)?;
-    if obstacles.iter().any(|text| text.contains(OBSTACLE)) {
-        bail!("the checkpoint is gone: {obstacles:?}");
-    }
-    beats(&mut live)
-}
-
 /// The plan names an obstacle, and a start is refused with it.
-fn hindered(live: &mut Live, obstacle: &str) -> Result<()> {
+pub(super) fn hindered(live: &mut Live, obstacle: &str) -> Result<()> {
     let Plan { obstacles, .. } = succession::plan(live)?;
     if !obstacles.iter().any(|text| text.contains(obstacle)) {
         bail!("the plan does not say `{obstacle}`: {obstacles:?}");

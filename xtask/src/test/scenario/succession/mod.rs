@@ -2,6 +2,7 @@
 //! Successions on running machines: there and back, again and again.
 
 pub mod breaks;
+pub mod checkpoints;
 pub mod circumstances;
 pub mod estates;
 pub mod stops;
@@ -94,9 +95,20 @@ fn in_a_row(successions: u32, machine: &Machine, iso: &Path, log: &Path) -> Resu
 
 /// The small system on a machine with so many CPUs, and its images.
 fn small_on(cpus: u32, machine: &Machine, iso: &Path, log: &Path) -> Result<(Images, Live)> {
-    let images = Images::of(SMALL)?;
+    small_of(SMALL, cpus, machine, iso, log)
+}
+
+/// The same with another system.
+fn small_of(
+    system: &'static str,
+    cpus: u32,
+    machine: &Machine,
+    iso: &Path,
+    log: &Path,
+) -> Result<(Images, Live)> {
+    let images = Images::of(system)?;
     let machine = Machine { cpus, memory_mib: MEMORY_MIB, ..machine.clone() };
-    let mut live = boot_system(SMALL, &machine, iso, log)?;
+    let mut live = boot_system(system, &machine, iso, log)?;
     live.wait_line("root: ready")?;
     Ok((images, live))
 }

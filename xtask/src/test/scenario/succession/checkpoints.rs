@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Checkpoints change owner with everything else: up, down, back, and whatever stops on the way.
+
+use super::circumstances::{beats, hindered};
+use super::{Images, other, same_machine, small_of};
+use crate::demo::succession::{FIRST, NEXT};
+use crate::evidence::Beat;
+use crate::live::{HEARTBEAT, Live};
+use crate::operator::VmConsole;
+use crate::qemu::Machine;
+use crate::succession;
+use crate::test::scenario::checkpoints::{create, restore};
+use anyhow::{Context, Result, bail, ensure};
+use api::checkpoint::{self, Info, Stage};
+use api::operator::{Reply as Answer, Request as Question};
+use api::succession::{Fault, Phase, Plan, Reply, Request, Status};
+use std::path::Path;
+use std::time::Duration;
+
+/// The small system with a checkpoint service.
+const SYSTEM: &str = "succession-checkpoints";
+/// Beats of the VM between a checkpoint and its restore: more than it makes during either.
+const LATER: u64 = 10;
+/// Time limit of many successions.
+const CAMPAIGN: Duration = Duration::from_secs(2400);
+
+/// The same checkpoints are there after a succession up, after one down and after one that was given up, and each time they are restored; new ones are made
+/// wherever the VM is.
+pub fn move_with_the_store(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    let (images, mut live) = small_of(SYSTEM, 3, machine, iso, log)?;
+    let before = succession::inventory(&mut live)?;
+    let (beat, first) = made(&mut live)?;
+    let second = create(&mut live, HEARTBEAT)?;
+    let there = list(&mut live)?;
+    for (image, version) in [(&images.next, NEXT), (&images.first, FIRST)] {
+        let done = succession::succeed(&mut live, image, version, &|_| {})
+            .with_context(|| format!("to {version}"))?;
+        let store = done.resources.iter().find(|holding| holding.name.contains("(checkpoints)"));
+        ensure!(store.is_some_and(|store| store.mine && store.bytes > 0), "the store: {store:?}");
+        same_machine(&before, &succession::inventory(&mut live)?)?;
+        unchanged(&mut live, &there).with_context(|| format!("at {version}"))?;
+        goes_back(&mut live, first, beat).with_context(|| format!("at {version}"))?;
+    }
+    let third = create(&mut live, HEARTBEAT)?;
+    ensure!(third > second, "checkpoint {third} came after {second}");
+    let there = list(&mut live)?;
+    given_up(&mut live, &images)?;
+    unchanged(&mut live, &there).context("after it was given up")?;
+    goes_back(&mut live, first, beat).context("after it was given up")?;
+    succession::succeed(&mut live, &images.next, NEXT, &|_| {}).context("after it was given up")?;
+    unchanged(&mut live, &there)?;
+    goes_back(&mut live, first, beat)
+}
+
+/// An image that has no place for checkpoints is refused as long as there are any. Then it takes the memory of the store as any other.
+pub fn without_a_place(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    const OBSTACLE: &str = "no place for checkpoints";
+    let (_, mut live) = small_of(SYSTEM, 3, machine, iso, log)?;
+    let before = succession::inventory(&mut live)?;
+    let id = create(&mut live, HEARTBEAT)?;
+    let images = Images::of(super::SMALL)?;
+    succession::stage(&mut live, &images.next)?;
+    hindered(&mut live, OBSTACLE)?;
+    let reply = live.operator.ask_checkpoint(checkpoint::Request::Remove { id })?;
+    ensure!(reply == checkpoint::Reply::Done, "remove: {reply:?}");
+    let Plan { obstacles, .. } = succession::plan(&mut live)?;
+    ensure!(obstacles.is_empty(), "the checkpoint is gone: {obstacles:?}");
+    given_up(&mut live, &images)?;
+    create(&mut live, HEARTBEAT).context("after it was given up")?;
+    remove_all(&mut live)?;
+    for (image, version) in [(&images.next, NEXT), (&images.first, FIRST)] {
+        succession::succeed(&mut live, image, version, &|_| {})?;
+        same_machine(&before, &succession::inventory(&mut live)?)?;
+    }
+    beats(&mut live)
+}
+
+/// Who stops, before which of its actions, and whether all of it does or its service alone.
+type Stop = (bool, u32, bool);
+
+/// A service, or a whole hypervisor, stops around the moments at which the store changes owner: no checkpoint is lost, and a VM that is can be
+/// restored.
+pub fn outlive_stops(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    // The incumbent releases the store with action 9 and offers it with the next; the successor takes it with 5 and uses it from 6 on.
+    let incumbent = (9..=12).map(|action| (false, action, false));
+    let successor = (5..=8).map(|action| (true, action, false));
+    let all = [(false, 10, true), (false, 29, true), (true, 6, true), (true, 27, true)];
+    stops(machine, iso, log, incumbent.chain(successor).chain(all))
+}
+
+/// The same at every step of both services, and at many of both hypervisors.
+pub fn outlive_many_stops(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    let of = |successor| (0..46).map(move |action| (successor, action, false));
+    let all = |successor| (7..40).step_by(3).map(move |action| (successor, action, true));
+    stops(machine, iso, log, of(false).chain(of(true)).chain(all(false)).chain(all(true)))
+}
+
+fn stops(machine: &Machine, iso: &Path, log: &Path, stops: impl Iterator<Item = Stop>) -> Result<()> {
+    let (images, mut live) = small_of(SYSTEM, 2, machine, iso, log)?;
+    live.allow(CAMPAIGN);
+    let (beat, id) = made(&mut live)?;
+    let there = list(&mut live)?;
+    let mut here = FIRST.to_owned();
+    for (successor, action, all) in stops {
+        let (image, version) = other(&images, &here);
+        let who = if successor { "successor" } else { "incumbent" };
+        let part = if all { "" } else { "'s service" };
+        let what = || format!("stop of the {who}{part} before action {action}, from {here} to {version}");
+        succession::expect(&mut live, Request::Fault(Fault { successor, action, all })).with_context(what)?;
+        succession::begin(&mut live, image, version, &|_| {}).with_context(what)?;
+        let end = succession::to_the_end(&mut live).with_context(what)?;
+        unchanged(&mut live, &there).with_context(what)?;
+        started(&mut live).with_context(what)?;
+        goes_back(&mut live, id, beat).with_context(what)?;
+        here = end;
+    }
+    Ok(())
+}
+
+/// A VM whose state was lost is started anew.
+fn started(live: &mut Live) -> Result<()> {
+    use api::vmm::{Reply, Request, State, Status};
+    match succession::ask_vm_patiently(live, HEARTBEAT, &Request::Status)? {
+        Reply::Status(Status { state: State::Running, .. }) => Ok(()),
+        Reply::Status(Status { state: State::Failed(_), .. }) => {
+            let started = succession::ask_vm_patiently(live, HEARTBEAT, &Request::Start)?;
+            ensure!(started == Reply::Done, "the VM does not start anew: {started:?}");
+            Ok(())
+        }
+        other => bail!("the VM is {other:?}"),
+    }
+}
+
+/// A checkpoint, and a beat that the VM had not come to then.
+fn made(live: &mut Live) -> Result<(u64, u64)> {
+    live.beat_after(2)?;
+    let id = create(live, HEARTBEAT)?;
+    let beat = live.beat_after(0)?.beat + 1;
+    Ok((beat, id))
+}
+
+/// The VM goes on from a checkpoint at which it had not come to this beat.
+fn goes_back(live: &mut Live, id: u64, beat: u64) -> Result<()> {
+    // It may have been started anew, and be before it.
+    live.beat_after(beat + LATER)?;
+    restore(live, HEARTBEAT, id)?;
+    let mut console = VmConsole::of(HEARTBEAT);
+    live.wait("the VM is where it was at the checkpoint", |live| {
+        let mut last = None;
+        while let Some(line) = console.next_line(&mut live.operator)? {
+            last = Beat::parse(&line).or(last);
+        }
+        Ok(last.filter(|last| last.beat <= beat + LATER).map(drop))
+    })?;
+    let now = live.beat_after(0)?;
+    live.beat_after(now.beat + 1).context("after the restore").map(drop)
+}
+
+fn list(live: &mut Live) -> Result<Vec<Info>> {
+    live.wait("the checkpoints are listed", |live| {
+        match live.operator.ask(&Question::Checkpoint(checkpoint::Request::List { from: 0 })) {
+            Ok(Answer::Checkpoint(checkpoint::Reply::List(list))) => Ok(Some(list)),
+            Ok(_) => Ok(None),
+            Err(_) => {
+                let _ = live.reconnect();
+                Ok(None)
+            }
+        }
+    })
+}
+
+fn unchanged(live: &mut Live, there: &[Info]) -> Result<()> {
+    let now = list(live)?;
+    ensure!(now == there, "the checkpoints were {there:?}, and are {now:?}");
+    ensure!(now.iter().all(|info| info.stage == Stage::Complete), "{now:?}");
+    Ok(())
+}
+
+fn remove_all(live: &mut Live) -> Result<()> {
+    for info in list(live)? {
+        let reply = live.operator.ask_checkpoint(checkpoint::Request::Remove { id: info.id })?;
+        ensure!(reply == checkpoint::Reply::Done, "remove: {reply:?}");
+    }
+    Ok(())
+}
+
+/// A succession that is given up when the incumbent could leave.
+fn given_up(live: &mut Live, images: &Images) -> Result<()> {
+    let from = succession::begin(live, &images.next, NEXT, &|_| {})?;
+    let ready = |status: &Status| status.phase == Phase::Ready;
+    succession::follow(live, &|_| {}, "the incumbent is ready to leave", &from, ready)?;
+    let reply = succession::ask_patiently(live, &Request::Abort)?;
+    ensure!(reply == Reply::Done, "abort: {reply:?}");
+    live.wait("everything is back", |live| {
+        let status = succession::status(live)?;
+        Ok((status.phase == Phase::Quiet && status.version == from).then_some(()))
+    })
+}
