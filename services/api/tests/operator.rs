@@ -2,7 +2,7 @@
 //! The two ends of the operator's line against each other, and the service's end against what is not a tool.
 
 use api::operator::packet::{Goodbye, Hello, MAGIC, Packet};
-use api::operator::{Failure, Key, Reply, Request, client, frame, key, server};
+use api::operator::{Failure, Key, Reply, Request, client, frame, key, permitted, server};
 use api::vmm;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -232,4 +232,21 @@ fn replies_too_long_for_a_frame_are_not_sent() {
     let (mut server, _) = opened();
     let failure = Failure::Unknown("x".repeat(frame::MAX_PACKET));
     assert_eq!(server.reply(&Reply::Failed(failure)), None);
+}
+
+#[test]
+fn the_steps_of_a_handover_are_not_an_operators() {
+    let of = |request| permitted(&Request::Vm("linux".into(), request));
+    for request in [vmm::Request::Status, vmm::Request::Pause, vmm::Request::Start] {
+        assert!(of(request.clone()), "{request:?}");
+    }
+    let steps = [
+        vmm::Request::Prepare,
+        vmm::Request::HandOver { vcpu: 0 },
+        vmm::Request::TakeOver { vcpu: 0 },
+        vmm::Request::Lose,
+    ];
+    for request in steps {
+        assert!(!of(request.clone()), "{request:?}");
+    }
 }
