@@ -41,6 +41,7 @@ pub fn all() -> Result<Vec<Run>> {
     let successions = [
         ("bench-succession-64", What::Blackout(64)),
         ("bench-succession-1024", What::Blackout(1024)),
+        ("bench-succession-running", What::Running),
         ("bench-succession-4-vms", What::Course),
     ];
     runs.extend(successions.map(|(name, what)| Run {

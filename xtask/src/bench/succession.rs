@@ -23,6 +23,8 @@ const PACE: Duration = Duration::from_secs(10);
 pub enum What {
     /// The blackout of a VM with so many MiB.
     Blackout(u32),
+    /// The blackout of a VM whose vCPU executes all the time, from its last exit on.
+    Running,
     /// The launch, and the whole of it.
     Course,
 }
@@ -51,6 +53,7 @@ pub fn measure(iso: &Path, name: &'static str, what: What) -> Result<Values> {
     let worst = done.blackouts.iter().map(|blackout| blackout.ticks).max().context("no VM has moved")?;
     Ok(match what {
         What::Blackout(mib) => Values::from([(format!("handover_blackout_{mib}"), worst)]),
+        What::Running => Values::from([("running_handover_blackout".to_owned(), worst)]),
         What::Course => Values::from([
             ("succession_launch".to_owned(), done.launch_ticks),
             ("succession_total".to_owned(), done.total_ticks),
