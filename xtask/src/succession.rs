@@ -146,8 +146,7 @@ pub struct Done {
 
 /// One succession from the staging of the image to its end.
 pub fn succeed(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str)) -> Result<Done> {
-    let from = begin(live, image, version, say)?;
-    follow(live, say, "the incumbent is ready to leave", &from, |status| status.phase == Phase::Ready)?;
+    let from = stand_by(live, image, version, say)?;
     let (blackouts, resources) = (blackouts(live)?, resources(live)?);
     retire(live)?;
     let status = follow(live, say, "the successor owns everything", &from, |status| {
@@ -160,6 +159,13 @@ pub fn succeed(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str))
         "{allocations} allocations and {lines} log lines between the stop of a VM and its run"
     );
     Ok(Done { version, blackouts, resources, generation, launch_ticks, total_ticks })
+}
+
+/// One succession until the incumbent has only its home left; the version that it began from.
+pub fn stand_by(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str)) -> Result<String> {
+    let from = begin(live, image, version, say)?;
+    follow(live, say, "the incumbent is ready to leave", &from, |status| status.phase == Phase::Ready)?;
+    Ok(from)
 }
 
 /// Sends the image, if it is not there, reads the plan, and begins; the version that it begins from.

@@ -4,7 +4,7 @@
 //! Nothing in the hypervisor can be told to break its core, so it is done from outside: the entries of its interrupts become undefined
 //! instructions. Its CPUs end at the next interrupt, each with the core's last words.
 
-use super::{Images, other, same_machine, small_on};
+use super::{Images, other, same_machine, small_on, start_anew};
 use crate::demo::succession::{FIRST, NEXT};
 use crate::gdb::{self, Debugger};
 use crate::live::{HEARTBEAT, Live};
@@ -12,7 +12,6 @@ use crate::qemu::Machine;
 use crate::qmp::{self, Monitor};
 use crate::succession;
 use anyhow::{Context, Result, bail, ensure};
-use api::succession::{Phase, Status};
 use api::vmm::{self, State};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -57,8 +56,7 @@ pub fn of_the_successor(machine: &Machine, iso: &Path, log: &Path) -> Result<()>
         vmm::Reply::Status(vmm::Status { state: State::Failed(_), .. }) => {}
         other => bail!("the VM is {other:?}"),
     }
-    let started = succession::ask_vm_patiently(&mut live, HEARTBEAT, &vmm::Request::Start)?;
-    ensure!(started == vmm::Reply::Done, "the VM does not start anew: {started:?}");
+    start_anew(&mut live)?;
     goes_on(&mut live, &images, FIRST)
 }
 
@@ -75,9 +73,7 @@ fn standing_by(machine: &Machine, iso: &Path, log: &Path) -> Result<(Images, Liv
         Sockets { monitor: qmp::socket_for(&mut machine, log), debugger: gdb::socket_for(&mut machine, log) };
     let (images, mut live) = small_on(2, &machine, iso, log)?;
     live.allow(LIMIT);
-    let from = succession::begin(&mut live, &images.next, NEXT, &|_| {})?;
-    let ready = |status: &Status| status.phase == Phase::Ready;
-    succession::follow(&mut live, &|_| {}, "the incumbent is ready to leave", &from, ready)?;
+    succession::stand_by(&mut live, &images.next, NEXT, &|_| {})?;
     Ok((images, live, sockets))
 }
 

@@ -2,7 +2,7 @@
 //! Checkpoints change owner with everything else: up, down, back, and whatever stops on the way.
 
 use super::circumstances::{beats, hindered};
-use super::{Images, other, same_machine, small_of};
+use super::{Images, give_up, other, same_machine, small_of, start_anew};
 use crate::demo::succession::{FIRST, NEXT};
 use crate::evidence::Beat;
 use crate::live::{HEARTBEAT, Live};
@@ -13,7 +13,7 @@ use crate::test::scenario::checkpoints::{create, restore};
 use anyhow::{Context, Result, bail, ensure};
 use api::checkpoint::{self, Info, Stage};
 use api::operator::{Reply as Answer, Request as Question};
-use api::succession::{Fault, Phase, Plan, Reply, Request, Status};
+use api::succession::{Fault, Plan, Request};
 use std::path::Path;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub fn move_with_the_store(machine: &Machine, iso: &Path, log: &Path) -> Result<
     let third = create(&mut live, HEARTBEAT)?;
     ensure!(third > second, "checkpoint {third} came after {second}");
     let there = list(&mut live)?;
-    given_up(&mut live, &images)?;
+    give_up(&mut live, &images)?;
     unchanged(&mut live, &there).context("after it was given up")?;
     goes_back(&mut live, first, beat).context("after it was given up")?;
     succession::succeed(&mut live, &images.next, NEXT, &|_| {}).context("after it was given up")?;
@@ -65,7 +65,7 @@ pub fn without_a_place(machine: &Machine, iso: &Path, log: &Path) -> Result<()> 
     ensure!(reply == checkpoint::Reply::Done, "remove: {reply:?}");
     let Plan { obstacles, .. } = succession::plan(&mut live)?;
     ensure!(obstacles.is_empty(), "the checkpoint is gone: {obstacles:?}");
-    given_up(&mut live, &images)?;
+    give_up(&mut live, &images)?;
     create(&mut live, HEARTBEAT).context("after it was given up")?;
     remove_all(&mut live)?;
     for (image, version) in [(&images.next, NEXT), (&images.first, FIRST)] {
@@ -122,11 +122,7 @@ fn started(live: &mut Live) -> Result<()> {
     use api::vmm::{Reply, Request, State, Status};
     match succession::ask_vm_patiently(live, HEARTBEAT, &Request::Status)? {
         Reply::Status(Status { state: State::Running, .. }) => Ok(()),
-        Reply::Status(Status { state: State::Failed(_), .. }) => {
-            let started = succession::ask_vm_patiently(live, HEARTBEAT, &Request::Start)?;
-            ensure!(started == Reply::Done, "the VM does not start anew: {started:?}");
-            Ok(())
-        }
+        Reply::Status(Status { state: State::Failed(_), .. }) => start_anew(live),
         other => bail!("the VM is {other:?}"),
     }
 }
@@ -182,17 +178,4 @@ fn remove_all(live: &mut Live) -> Result<()> {
         ensure!(reply == checkpoint::Reply::Done, "remove: {reply:?}");
     }
     Ok(())
-}
-
-/// A succession that is given up when the incumbent could leave.
-fn given_up(live: &mut Live, images: &Images) -> Result<()> {
-    let from = succession::begin(live, &images.next, NEXT, &|_| {})?;
-    let ready = |status: &Status| status.phase == Phase::Ready;
-    succession::follow(live, &|_| {}, "the incumbent is ready to leave", &from, ready)?;
-    let reply = succession::ask_patiently(live, &Request::Abort)?;
-    ensure!(reply == Reply::Done, "abort: {reply:?}");
-    live.wait("everything is back", |live| {
-        let status = succession::status(live)?;
-        Ok((status.phase == Phase::Quiet && status.version == from).then_some(()))
-    })
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Successions on other machines, with VMs that do not run, without an operator, with images that are none, and given up.
 
-use super::{Images, other, same_machine, small_on, there_and_back};
+use super::{Images, give_up, other, same_machine, small_on, there_and_back};
 use crate::demo::succession::{FIRST, NEXT};
 use crate::live::Live;
 use crate::qemu::Machine;
 use crate::succession;
 use crate::test::scenario::boot_system;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use api::succession::{Phase, Plan, Reply, Request};
 use api::vmm::{self, State};
 use std::path::Path;
@@ -86,17 +86,8 @@ pub fn without_an_operator(machine: &Machine, iso: &Path, log: &Path) -> Result<
 pub fn given_up(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let (images, mut live) = small_on(3, machine, iso, log)?;
     let before = succession::inventory(&mut live)?;
-    let from = succession::begin(&mut live, &images.next, NEXT, &|_| {})?;
-    let ready = |status: &api::succession::Status| status.phase == Phase::Ready;
-    succession::follow(&mut live, &|_| {}, "the incumbent is ready to leave", &from, ready)?;
-    match succession::ask_patiently(&mut live, &Request::Abort)? {
-        Reply::Done => {}
-        other => bail!("abort: {other:?}"),
-    }
-    live.wait("everything is back", |live| {
-        let status = succession::status(live)?;
-        Ok((status.phase == Phase::Quiet && status.version == FIRST).then_some(()))
-    })?;
+    let at = give_up(&mut live, &images)?;
+    ensure!(at == FIRST, "{at} has everything");
     same_machine(&before, &succession::inventory(&mut live)?)?;
     beats(&mut live)?;
     succession::succeed(&mut live, &images.next, NEXT, &|_| {}).context("after it was given up")?;

@@ -14,7 +14,6 @@ use crate::qmp::{self, Monitor};
 use crate::succession as drive;
 use anyhow::{Context, Result, bail, ensure};
 use api::estate::{INVENTORY_AT, Inventory, LEDGER_AT, Use, bridge_bits};
-use api::succession::Phase;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,9 +37,7 @@ pub fn do_not_overlap(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut machine = machine.clone();
     let socket = qmp::socket_for(&mut machine, log);
     let (images, mut live) = small_on(3, &machine, iso, log)?;
-    let from = drive::begin(&mut live, &images.next, NEXT, &|_| {})?;
-    let ready = |status: &api::succession::Status| status.phase == Phase::Ready;
-    drive::follow(&mut live, &|_| {}, "the incumbent is ready to leave", &from, ready)?;
+    drive::stand_by(&mut live, &images.next, NEXT, &|_| {})?;
     let mut monitor = Monitor::open(&socket)?;
     let looked = look(&mut monitor, &log.with_extension("memory"), &mut live);
     monitor.execute("cont", json!({}))?;

@@ -10,12 +10,13 @@ pub mod stops;
 use super::{boot_system, undisturbed};
 use crate::demo::succession::{FIRST, NEXT};
 use crate::image::successor;
-use crate::live::Live;
+use crate::live::{HEARTBEAT, Live};
 use crate::qemu::Machine;
 use crate::succession;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use api::root::Inventory;
-use api::succession::{Fault, Request};
+use api::succession::{Fault, Phase, Reply, Request};
+use api::vmm;
 use std::path::Path;
 use std::time::Duration;
 
@@ -111,6 +112,25 @@ fn small_of(
     let mut live = boot_system(system, &machine, iso, log)?;
     live.wait_line("root: ready")?;
     Ok((images, live))
+}
+
+/// A succession that is given up when the incumbent could leave; the version that has everything again.
+fn give_up(live: &mut Live, images: &Images) -> Result<String> {
+    let from = succession::stand_by(live, &images.next, NEXT, &|_| {})?;
+    let reply = succession::ask_patiently(live, &Request::Abort)?;
+    ensure!(reply == Reply::Done, "abort: {reply:?}");
+    live.wait("everything is back", |live| {
+        let status = succession::status(live)?;
+        Ok((status.phase == Phase::Quiet && status.version == from).then_some(()))
+    })?;
+    Ok(from)
+}
+
+/// A VM whose state was lost starts anew.
+fn start_anew(live: &mut Live) -> Result<()> {
+    let started = succession::ask_vm_patiently(live, HEARTBEAT, &vmm::Request::Start)?;
+    ensure!(started == vmm::Reply::Done, "the VM does not start anew: {started:?}");
+    Ok(())
 }
 
 /// The incumbent's service stops as by a bug before each of its actions, one succession after the other.

@@ -4,7 +4,7 @@
 //! What ran on the CPUs that stopped is lost with them; a VM that was elsewhere, or on its way with its state in the bridge, runs on. How often
 //! that is so is written beside the log.
 
-use super::{Images, other, same_machine, small_on};
+use super::{Images, other, same_machine, small_on, start_anew};
 use crate::demo::succession::FIRST;
 use crate::live::{HEARTBEAT, Live};
 use crate::qemu::Machine;
@@ -94,8 +94,7 @@ fn one(
     if running {
         live.beat_after(beat.beat + 3).context("the VM after the stop")?;
     } else {
-        let started = succession::ask_vm_patiently(live, HEARTBEAT, &vmm::Request::Start)?;
-        ensure!(started == vmm::Reply::Done, "the VM does not start anew: {started:?}");
+        start_anew(live)?;
     }
     let (image, version) = other(images, &end);
     succession::succeed(live, image, version, &|_| {}).context("the succession after it")?;
