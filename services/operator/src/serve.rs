@@ -56,12 +56,12 @@ fn sleep(doorbell: Option<Cap<Notification>>) -> ! {
 /// Lets time pass, whatever is signalled.
 fn pause(doorbell: Option<Cap<Notification>>) {
     let end = time::after_ms(PAUSE_MS);
-    while time::now() < end {
-        match doorbell {
-            Some(doorbell) => {
-                let _ = doorbell.wait(end);
+    match doorbell {
+        Some(doorbell) => doorbell.wait_out(end),
+        None => {
+            while time::now() < end {
+                rt::syscall::yield_now();
             }
-            None => rt::syscall::yield_now(),
         }
     }
 }

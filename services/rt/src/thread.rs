@@ -6,7 +6,7 @@ use abi::error::Error;
 use abi::invocation::Invocation;
 
 use crate::cap::{CNode, Cap, Cpu, Endpoint, Frame, HostSpace, Notification, Thread};
-use crate::{ipc, syscall};
+use crate::{ipc, syscall, time};
 
 /// What a thread starts with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -129,5 +129,12 @@ impl Cap<Notification> {
     /// As the core says; `TimedOut` after the deadline.
     pub fn wait(self, deadline: u64) -> Result<u64, Error> {
         syscall::wait(self.cptr(), deadline)
+    }
+
+    /// Lets time pass until this TSC, whatever is signalled meanwhile.
+    pub fn wait_out(self, until: u64) {
+        while time::now() < until {
+            let _ = self.wait(until);
+        }
     }
 }

@@ -73,16 +73,8 @@ impl Update {
 }
 
 impl Vcpu {
-    /// The state in a page to which all groups have been exported, at host TSC `now`. The caller adds index and activity. The event is what
-    /// the monitor was about to inject, else what the last exit cut short.
-    #[must_use]
-    pub fn from_page(page: &VcpuPage, now: u64) -> Self {
-        let mut vcpu = Self::default();
-        vcpu.take_page(page, now);
-        vcpu
-    }
-
-    /// The same, in place of the state that was here; its room is used again.
+    /// Takes the state in a page to which all groups have been exported, at host TSC `now`, in place of what was here, whose room is used
+    /// again. The caller sets index and activity. The event is what the monitor was about to inject, else what the last exit cut short.
     pub fn take_page(&mut self, page: &VcpuPage, now: u64) {
         [
             self.rax, self.rcx, self.rdx, self.rbx, self.rsp, self.rbp, self.rsi, self.rdi, self.r8, self.r9,

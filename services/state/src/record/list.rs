@@ -55,13 +55,11 @@ impl<T: Value> Value for Vec<T> {
     }
 
     fn get(&self, path: &str) -> Result<String, PathError> {
-        let (index, rest) = index(path)?;
-        <[T]>::get(self, index).ok_or(PathError::NoSuchField)?.get(rest)
+        get_item(self, path)
     }
 
     fn set(&mut self, path: &str, text: &str) -> Result<(), PathError> {
-        let (index, rest) = index(path)?;
-        self.get_mut(index).ok_or(PathError::NoSuchField)?.set(rest, text)
+        set_item(self, path, text)
     }
 }
 
@@ -95,13 +93,11 @@ impl<T: Value + Copy + Default, const N: usize> Value for [T; N] {
     }
 
     fn get(&self, path: &str) -> Result<String, PathError> {
-        let (index, rest) = index(path)?;
-        <[T]>::get(self, index).ok_or(PathError::NoSuchField)?.get(rest)
+        get_item(self, path)
     }
 
     fn set(&mut self, path: &str, text: &str) -> Result<(), PathError> {
-        let (index, rest) = index(path)?;
-        self.get_mut(index).ok_or(PathError::NoSuchField)?.set(rest, text)
+        set_item(self, path, text)
     }
 }
 
@@ -115,6 +111,16 @@ fn list_items<T: Value>(items: &[T], path: &mut String, sink: Sink<'_>) {
     for (index, item) in items.iter().enumerate() {
         within(path, &index.to_string(), |path| item.list(path, &mut *sink));
     }
+}
+
+fn get_item<T: Value>(items: &[T], path: &str) -> Result<String, PathError> {
+    let (index, rest) = index(path)?;
+    items.get(index).ok_or(PathError::NoSuchField)?.get(rest)
+}
+
+fn set_item<T: Value>(items: &mut [T], path: &str, text: &str) -> Result<(), PathError> {
+    let (index, rest) = index(path)?;
+    items.get_mut(index).ok_or(PathError::NoSuchField)?.set(rest, text)
 }
 
 fn index(path: &str) -> Result<(usize, &str), PathError> {

@@ -100,12 +100,14 @@ pub(crate) fn encode_field(number: u16, wire: Wire, payload: &[u8], out: &mut Ve
 
 /// Write a field.
 pub(crate) fn encode_value<T: Value>(number: u16, value: &T, out: &mut Vec<u8>) {
-    varint::encode(u64::from(number) << 2 | T::WIRE as u64, out);
-    if T::WIRE == Wire::Number {
-        value.encode(out);
-    } else {
-        encode_item(value, out);
-    }
+    encode_as(number, T::WIRE, out, |out| value.encode(out));
+}
+
+/// Write a field with the payload that `encode` writes.
+#[inline]
+fn encode_as(number: u16, wire: Wire, out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
+    varint::encode(u64::from(number) << 2 | wire as u64, out);
+    if wire == Wire::Number { encode(out) } else { encode_payload(out, encode) }
 }
 
 /// Write a field, unless it is as in the base.
@@ -118,12 +120,7 @@ pub(crate) fn encode_changed<T: Value + PartialEq>(number: u16, value: &T, base:
 
 #[inline(never)]
 fn encode_change_of<T: Value>(number: u16, value: &T, base: &T, out: &mut Vec<u8>) {
-    varint::encode(u64::from(number) << 2 | T::WIRE as u64, out);
-    if T::WIRE == Wire::Number {
-        value.encode(out);
-    } else {
-        encode_payload(out, |out| value.encode_change(base, out));
-    }
+    encode_as(number, T::WIRE, out, |out| value.encode_change(base, out));
 }
 
 /// Write a value with its length before it.

@@ -52,13 +52,19 @@ fn blank() -> VcpuPage {
     }
 }
 
+fn from_page(page: &VcpuPage, now: u64) -> Vcpu {
+    let mut vcpu = Vcpu::default();
+    vcpu.take_page(page, now);
+    vcpu
+}
+
 #[test]
 fn a_vcpu_comes_back_from_a_page_as_it_went() {
     let saved = Vcpu { cr2: 5, kernel_gs_base: 6, tsc_aux: 7, r15: 8, interrupt_shadow: true, ..vcpu() };
     let mut page = blank();
     saved.to_page(&mut page, 1_000_000);
     assert_eq!(page.dirty, group::ALL);
-    let back = Vcpu::from_page(&page, 1_000_000);
+    let back = from_page(&page, 1_000_000);
     let (kept, rest) = saved.xsave.0.split_at(back.xsave.0.len());
     assert_eq!((kept, rest.iter().all(|byte| *byte == 0)), (&back.xsave.0[..], true));
     assert_eq!(Vcpu { xsave: Bytes::default(), ..back }, Vcpu { xsave: Bytes::default(), ..saved });
@@ -70,7 +76,7 @@ fn zeros_at_the_end_of_an_xsave_area_are_not_saved() {
         let mut page = blank();
         page.xsave[PRESENT] = 7;
         page.xsave[last] = 1;
-        let saved = Vcpu::from_page(&page, 0);
+        let saved = from_page(&page, 0);
         assert_eq!(saved.xsave.0.len(), length);
         let mut again = blank();
         again.xsave.fill(0xff);
@@ -84,11 +90,11 @@ fn what_the_header_calls_absent_is_not_saved() {
     let mut page = blank();
     page.xsave.fill(1);
     page.xsave[PRESENT..PRESENT + 8].copy_from_slice(&3_u64.to_le_bytes());
-    let saved = Vcpu::from_page(&page, 0);
+    let saved = from_page(&page, 0);
     assert_eq!(saved.xsave.0.len(), 576);
     assert_eq!(saved.to_page(&mut page, 0) & group::FPU, 0, "nor is it of any other use");
     page.xsave[PRESENT] = 7;
-    assert_eq!(Vcpu::from_page(&page, 0).xsave.0.len(), XSAVE_BYTES);
+    assert_eq!(from_page(&page, 0).xsave.0.len(), XSAVE_BYTES);
     assert_eq!(saved.to_page(&mut page, 0) & group::FPU, group::FPU);
     assert!(page.xsave[576..].iter().all(|byte| *byte == 0));
 }
@@ -98,16 +104,16 @@ fn the_guests_clock_goes_on_where_it_stood() {
     let mut page = blank();
     Vcpu { tsc: 500, ..vcpu() }.to_page(&mut page, 90_000);
     assert_eq!(90_000u64.wrapping_add(page.tsc_offset), 500);
-    assert_eq!(Vcpu::from_page(&page, 90_100).tsc, 600);
+    assert_eq!(from_page(&page, 90_100).tsc, 600);
 }
 
 #[test]
 fn an_event_cut_short_is_kept_and_a_stale_one_is_not() {
     let mut page = blank();
     page.pending_event = event::VALID | 0x31;
-    assert_eq!(Vcpu::from_page(&page, 0).event, event::VALID | 0x31);
+    assert_eq!(from_page(&page, 0).event, event::VALID | 0x31);
     page.pending_event = 0x340;
-    assert_eq!(Vcpu::from_page(&page, 0).event, 0);
+    assert_eq!(from_page(&page, 0).event, 0);
 }
 
 #[test]
