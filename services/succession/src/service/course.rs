@@ -6,27 +6,23 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use api::estate::{
-    FAULT_ALL, FAULT_AT, FROM_FIRST_AT, FROM_SECOND_AT, INVENTORY_AT, Inventory, LEDGER_AT, Use, WAITED_AT,
-    WINDOWS_AT,
-};
+use api::estate::{FAULT_ALL, FAULT_AT, FROM_FIRST_AT, FROM_SECOND_AT, Inventory, LEDGER_AT, Use, WAITED_AT};
 use api::succession::Fault;
 use api::vmm::Vmm;
 use rt::cap::Machine;
 use rt::ipc::Client;
-use rt::{Cap, Environment, time, window};
+use rt::{Cap, Environment, time};
 use succession::{
     Action, CHANNEL_WORDS, Channel, Event, Giver, Incumbent, LEDGER_WORDS, Message, Party, Resource, Shape,
     SharedLedger, State, Successor, Table, Word,
 };
 
+use super::bridge::{read_inventory, word, words};
 use super::image::name_of;
 use super::launch::Launch;
 use super::pulse::Pulse;
 use super::switch::Switch;
 
-/// Most bytes of the inventory.
-const INVENTORY_MAX: u64 = WINDOWS_AT - INVENTORY_AT - 8;
 /// How long the other party may take from its launch to its greeting.
 const GREETING_MS: u64 = 60_000;
 
@@ -79,28 +75,6 @@ pub struct Course {
     from: Channel<'static>,
     ring: Cap<Machine>,
     peer_cpu: u32,
-}
-
-fn words<const N: usize>(at: u64) -> Result<&'static [AtomicU64; N], String> {
-    let bridge = window::bridge();
-    let part = bridge.get(at as usize / 8..).and_then(|words| words.first_chunk::<N>());
-    part.ok_or_else(|| "the bridge is too short".into())
-}
-
-/// A word of the bridge, by its offset.
-pub fn word(at: u64) -> Result<&'static AtomicU64, String> {
-    let [word]: &[AtomicU64; 1] = words(at)?;
-    Ok(word)
-}
-
-fn read_inventory() -> Result<Inventory, String> {
-    let words: &[AtomicU64; 1] = words(INVENTORY_AT)?;
-    let length = words[0].load(Ordering::Acquire).min(INVENTORY_MAX) as usize;
-    let first = INVENTORY_AT as usize / 8 + 1;
-    let all = window::bridge().get(first..first + length.div_ceil(8)).unwrap_or_default();
-    let bytes: Vec<u8> = all.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
-    let bytes = bytes.get(..length).unwrap_or_default();
-    postcard::from_bytes(bytes).map_err(|_| "the inventory in the bridge makes no sense".to_string())
 }
 
 /// The ledger for an inventory.

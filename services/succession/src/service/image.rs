@@ -70,8 +70,12 @@ impl Image {
 
 /// The VMs whose checkpoints an image has a place for.
 pub fn places(bundle: &Bundle<'_>) -> Result<Vec<String>, String> {
+    Ok(checkpoints::places(&manifest_of(bundle)?).to_vec())
+}
+
+fn manifest_of(bundle: &Bundle<'_>) -> Result<Manifest, String> {
     let manifest = Manifest::decode(bundle.entry("manifest").unwrap_or_default());
-    manifest.map(|manifest| checkpoints::places(&manifest).to_vec()).map_err(|flaw| flaw.text)
+    manifest.map_err(|flaw| format!("the image's manifest: {}", flaw.text))
 }
 
 fn key() -> Option<PublicKey> {
@@ -134,13 +138,12 @@ impl Service {
             Some(Err(why)) => reasons.push(why.into()),
             None => reasons.push("the image has no core".into()),
         }
-        let manifest = bundle.entry("manifest").unwrap_or_default();
-        match Manifest::decode(manifest) {
+        match manifest_of(bundle) {
             Ok(manifest) => {
                 reasons.extend(vms.iter().filter_map(|name| self.unfit_vm(&manifest, name)));
                 reasons.extend(without_place(checkpoints::places(&manifest), checkpoints));
             }
-            Err(flaw) => reasons.push(format!("the image's manifest: {}", flaw.text)),
+            Err(why) => reasons.push(why),
         }
         reasons
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The loop: requests of the operator, rings of the other party, a glance at the ledger from time to time.
 
+mod bridge;
 mod checkpoints;
 mod course;
 mod image;
@@ -194,7 +195,7 @@ impl Service {
 
     fn prepare(&mut self, carved: &estate::Reply, begun: u64) -> Result<(), String> {
         let mut course = Course::create(self.environment)?;
-        course::word(estate::BEGUN_AT)?.store(begun, Ordering::Relaxed);
+        bridge::word(estate::BEGUN_AT)?.store(begun, Ordering::Relaxed);
         let bundle = self.image.open()?;
         let to = bundle.header().version.to_string();
         course.takes = Some(image::places(&bundle)?);

@@ -10,10 +10,11 @@ use core::sync::atomic::Ordering;
 use api::estate::{BEGUN_AT, Item, LAUNCHED_AT, LEDGER_AT, Request, WAITED_AT};
 use api::vmm;
 use rt::cap::{Cap, Notification};
-use rt::{start, syscall, time};
+use rt::{Environment, syscall, time};
 use succession::{Action, Event, Incumbent, Message, Party, Resource, Successor, Table, Turn, Word};
 
-use super::course::{Course, Side, word};
+use super::bridge::{value, word};
+use super::course::{Course, Side};
 use super::{GLANCE_MS, PATIENCE_MS, Service, switch};
 
 /// Several times what a VMM takes from its answer to the entry.
@@ -102,7 +103,7 @@ impl Service {
                 course.send(&message)
             }
             Action::Send(message @ Message::Taken(Resource::Vm(_))) => {
-                enter_first();
+                enter_first(self.environment);
                 course.send(&message)
             }
             Action::Send(message) => course.send(&message),
@@ -232,7 +233,7 @@ impl Service {
     fn settle(&mut self) -> Result<(), String> {
         let Some(course) = self.course.take() else { return Ok(()) };
         let back = course.me == Party::First;
-        let waited = word(WAITED_AT).map_or(0, |word| word.load(Ordering::Relaxed));
+        let waited = value(WAITED_AT);
         let total = since(BEGUN_AT).saturating_sub(waited);
         let extras = switch::extras();
         drop(course);
@@ -271,15 +272,10 @@ fn done(reply: vmm::Reply) -> Result<(), String> {
 
 /// Lets a VMM on this CPU, which has a lower priority, enter its guest before the other party hears that the VM was taken: what that gives
 /// next keeps this CPU busy for a million instructions.
-fn enter_first() {
-    let Some(doorbell) = start::environment().and_then(|all| Cap::<Notification>::named(all, "doorbell"))
-    else {
-        return;
-    };
-    let end = time::now().saturating_add(time::tsc_khz() * ENTRY_US / 1000);
-    while time::now() < end {
+fn enter_first(environment: &Environment) {
+    if let Some(doorbell) = Cap::<Notification>::named(environment, "doorbell") {
         // Who rings meanwhile is heard at the next look.
-        let _ = doorbell.wait(end);
+        doorbell.wait_out(time::now().saturating_add(time::tsc_khz() * ENTRY_US / 1000));
     }
 }
 

@@ -7,7 +7,7 @@ use api::estate::ALIVE_AT;
 use rt::time;
 use succession::Party;
 
-use super::course::word;
+use super::bridge::{value, word};
 
 /// How long a party may do nothing at all before it counts as fallen. Longer than its service may wait for an answer, or takes to be
 /// started anew: whoever is taken for fallen loses the VMs that it runs.
@@ -41,7 +41,7 @@ impl Pulse {
 
     /// Whether the other party has not been at work for so long that it will not be again. True once. While nobody listens, nobody is silent.
     pub fn has_stopped(&mut self, listens: bool) -> bool {
-        let said = word(ALIVE_AT[self.me.peer() as usize]).map_or(0, |word| word.load(Ordering::Relaxed));
+        let said = value(ALIVE_AT[self.me.peer() as usize]);
         if !listens || said != self.heard {
             (self.heard, self.heard_at, self.looks) = (said, time::now(), 0);
         }

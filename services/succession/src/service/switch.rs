@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use api::estate::EXTRAS_AT;
 use succession::{Action, Change, Message, Resource};
 
-use super::course::word;
+use super::bridge::{value, word};
 
 /// Where this party is on the path.
 #[derive(Default)]
@@ -47,5 +47,5 @@ impl Switch {
 
 /// The counts of both parties.
 pub fn extras() -> [u64; 2] {
-    EXTRAS_AT.map(|at| word(at).map_or(0, |word| word.load(Ordering::Relaxed)))
+    EXTRAS_AT.map(value)
 }
