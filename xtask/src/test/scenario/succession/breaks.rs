@@ -22,8 +22,9 @@ const UNDEFINED: [u8; 2] = [0x0f, 0x0b];
 /// First vector of an interrupt.
 const INTERRUPTS: u64 = 32;
 const VECTORS: u64 = 256;
-/// What a core says that has found itself at fault.
-const LAST_WORDS: &str = "core: exception 6 on CPU";
+/// What a core says that has found itself at fault: an undefined instruction where the interrupt came in the core, a double fault where it
+/// came in a program or guest, whose GS base the entry did not get to exchange.
+const LAST_WORDS: [&str; 2] = ["core: exception 6 on CPU", "core: exception 8 on CPU"];
 /// Where the console of a successor's core ends, in the folder of the run.
 const SPARE_CONSOLE: &str = "operator.spare.log";
 const GATE_BYTES: u64 = 16;
@@ -36,7 +37,8 @@ pub fn of_the_incumbent(machine: &Machine, iso: &Path, log: &Path) -> Result<()>
     let before = live.beat_after(0)?;
     live.pass_over_lines()?;
     break_core(&sockets, 0)?;
-    live.wait_line(LAST_WORDS)?;
+    let line = live.wait_line("core: exception")?;
+    ensure!(are_last_words(&line), "{line}");
     live.beat_after(before.beat + 3).context("beside a hypervisor that is broken")?;
     ends_at(&mut live, NEXT)?;
     let after = live.beat_after(before.beat + 6)?;
@@ -49,7 +51,7 @@ pub fn of_the_successor(machine: &Machine, iso: &Path, log: &Path) -> Result<()>
     let (images, mut live, sockets) = standing_by(machine, iso, log)?;
     break_core(&sockets, 1)?;
     let console = log.with_extension("run").join(SPARE_CONSOLE);
-    let said = |_: &mut Live| Ok(std::fs::read_to_string(&console)?.contains(LAST_WORDS).then_some(()));
+    let said = |_: &mut Live| Ok(are_last_words(&std::fs::read_to_string(&console)?).then_some(()));
     live.wait("the last words of the successor's core", said)?;
     ends_at(&mut live, FIRST)?;
     match succession::ask_vm_patiently(&mut live, HEARTBEAT, &vmm::Request::Status)? {
@@ -93,6 +95,10 @@ fn break_core(sockets: &Sockets, cpu: usize) -> Result<()> {
         debugger.write(entry, &UNDEFINED)?;
     }
     debugger.go_on()
+}
+
+fn are_last_words(text: &str) -> bool {
+    LAST_WORDS.iter().any(|words| text.contains(words))
 }
 
 /// The base of a CPU's interrupt descriptor table.
