@@ -31,10 +31,11 @@ pub fn at_some_steps(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     campaign(machine, iso, log, &stops)
 }
 
-/// Every third.
+/// Every third at which there are two: of the incumbent's from the greeting on, of the successor's until the incumbent leaves.
 pub fn at_many_steps(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
-    let of = |successor| (7..34).step_by(3).map(move |action| (successor, action));
-    let stops: Vec<Stop> = of(false).chain(of(true)).collect();
+    let incumbent = (10..34).step_by(3).map(|action| (false, action));
+    let successor = (7..30).step_by(3).map(|action| (true, action));
+    let stops: Vec<Stop> = incumbent.chain(successor).collect();
     campaign(machine, iso, log, &stops)
 }
 
