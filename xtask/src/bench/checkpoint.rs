@@ -4,7 +4,7 @@
 //! The VMM and the checkpoint service log what each took. All runs on one CPU: under icount the CPUs take turns, and
 //! one that waits for another would be counted too.
 
-use super::Values;
+use super::{Values, middle};
 use crate::evidence::number_after;
 use crate::live::CORE_PANIC;
 use crate::paths;
@@ -80,11 +80,6 @@ pub fn measure(iso: &Path, name: &'static str, mib: u32) -> Result<Values> {
         }
     }
     Ok(costs.values(mib))
-}
-
-fn middle(mut values: Vec<u64>) -> u64 {
-    values.sort_unstable();
-    values.get(values.len() / 2).copied().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -79,6 +79,12 @@ fn derived(values: &Values) -> Values {
     derived
 }
 
+/// The value in the middle.
+fn middle(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or(0)
+}
+
 fn write(values: &Values) -> Result<()> {
     let map: Map<String, Value> =
         values.iter().map(|(name, value)| (name.clone(), Value::from(*value))).collect();
