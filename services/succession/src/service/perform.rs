@@ -91,6 +91,8 @@ impl Service {
             Action::Send(message @ Message::Prepare(vm)) => {
                 self.estate(Request::Open(vm))?;
                 self.prepare_vmm(vm)?;
+                // The VM stood still for that.
+                enter_first(self.environment);
                 self.send(&message)
             }
             Action::Send(message @ Message::Greet { .. }) => {
@@ -270,8 +272,8 @@ fn done(reply: vmm::Reply) -> Result<(), String> {
     }
 }
 
-/// Lets a VMM on this CPU, which has a lower priority, enter its guest before the other party hears that the VM was taken: what that gives
-/// next keeps this CPU busy for a million instructions.
+/// Lets a VMM on this CPU, which has a lower priority, enter its guest before the other party hears of it: what that does next keeps this CPU
+/// busy, or where CPUs take turns the other one, for a million instructions.
 fn enter_first(environment: &Environment) {
     if let Some(doorbell) = Cap::<Notification>::named(environment, "doorbell") {
         // Who rings meanwhile is heard at the next look.
