@@ -153,10 +153,10 @@ pub fn succeed(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str))
         status.phase == Phase::Quiet && status.version == version
     })?;
     let Status { version, generation, launch_ticks, total_ticks, switch_extras, .. } = status;
-    let [allocations, lines] = switch_extras;
+    let [allocations, lines, waits] = switch_extras;
     ensure!(
-        switch_extras == [0; 2],
-        "{allocations} allocations and {lines} log lines between the stop of a VM and its run"
+        switch_extras == [0; 3],
+        "{allocations} allocations, {lines} log lines and {waits} waits between the stop of a VM and its run"
     );
     Ok(Done { version, blackouts, resources, generation, launch_ticks, total_ticks })
 }

@@ -33,8 +33,9 @@ pub const LAUNCHED_AT: u64 = BEGUN_AT - 8;
 pub const ALIVE_AT: [u64; 2] = [LAUNCHED_AT - 8, LAUNCHED_AT - 16];
 /// Offset of the word before that: ticks that the incumbent stood ready to leave, until it was told to.
 pub const WAITED_AT: u64 = ALIVE_AT[1] - 8;
-/// Offsets of the words before that: what both parties' services allocated, and logged, between the stop of a VM and its run.
-pub const EXTRAS_AT: [u64; 2] = [WAITED_AT - 8, WAITED_AT - 16];
+/// Offsets of the words before that: what both parties' services allocated, and logged, between the stop of a VM and its run, and how often they
+/// waited for anybody but its VMM.
+pub const EXTRAS_AT: [u64; 3] = [WAITED_AT - 8, WAITED_AT - 16, WAITED_AT - 24];
 /// Offset of the first VM's handover window; those of the others follow.
 pub const WINDOWS_AT: u64 = 0x2_0000;
 /// Name of the boot module that is the bridge: who finds it was started beside another hypervisor.

@@ -157,9 +157,9 @@ pub struct Status {
     /// TSC ticks from the request to begin until the hypervisor that answers owned everything, without the time that the incumbent stood ready to
     /// leave; 0 as above.
     pub total_ticks: u64,
-    /// Allocations, and lines logged, by the succession services of both hypervisors between the stop of a VM and its run, in all of that
-    /// succession: none, if things are as they should be.
-    pub switch_extras: [u64; 2],
+    /// Allocations, lines logged, and waits for anybody but the VM's VMM, by the succession services of both hypervisors between the stop of a
+    /// VM and its run, in all of that succession: none, if things are as they should be.
+    pub switch_extras: [u64; 3],
 }
 
 /// The time during which a vCPU did not run because it changed owner.

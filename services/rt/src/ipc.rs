@@ -23,6 +23,20 @@ pub use server::{Event, FaultReport, Held, Server, serve};
 /// Where the IPC buffer of the program's thread is.
 static BUFFER: AtomicU64 = AtomicU64::new(layout::IPC_BUFFER);
 
+/// Waits so far.
+static WAITS: AtomicU64 = AtomicU64::new(0);
+
+/// How often the program has waited for somebody so far: for an answer, a request or a signal. For whoever promises to do without.
+#[must_use]
+pub fn waits() -> u64 {
+    WAITS.load(Ordering::Relaxed)
+}
+
+/// It does so once more.
+pub(crate) fn count_wait() {
+    WAITS.fetch_add(1, Ordering::Relaxed);
+}
+
 /// Says where the IPC buffer is.
 ///
 /// # Safety

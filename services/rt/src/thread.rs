@@ -128,6 +128,7 @@ impl Cap<Notification> {
     /// # Errors
     /// As the core says; `TimedOut` after the deadline.
     pub fn wait(self, deadline: u64) -> Result<u64, Error> {
+        ipc::count_wait();
         syscall::wait(self.cptr(), deadline)
     }
 

@@ -73,6 +73,7 @@ impl<I: Interface> Client<I> {
         if let Some(doorbell) = self.doorbell {
             doorbell.signal().map_err(CallError::Core)?;
         }
+        super::count_wait();
         let out = syscall::call(self.endpoint.cptr(), info, words, deadline).map_err(CallError::Core)?;
         if out.info.label() == interface::LABEL_REFUSED {
             return Err(CallError::Refused);

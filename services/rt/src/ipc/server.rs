@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 use abi::error::Error;
 use abi::fault::Fault;
 use abi::message::Info;
-use abi::syscall::FOREVER;
+use abi::syscall::{FOREVER, POLL};
 use alloc::vec::Vec;
 use api::Badge;
 use api::interface::{self, Interface};
@@ -85,6 +85,9 @@ impl<I: Interface> Server<I> {
         if self.serving {
             self.refuse();
         }
+        if deadline != POLL {
+            super::count_wait();
+        }
         loop {
             let Some(&reply) = self.free.last() else { return Event::Failed(Error::NotConfigured) };
             match syscall::receive(self.endpoint.cptr(), reply.cptr(), deadline) {
@@ -112,6 +115,7 @@ impl<I: Interface> Server<I> {
         let Some(&cap) = self.free.last() else { return Event::Failed(Error::NotConfigured) };
         let Ok((info, words)) = super::write(I::LABEL, reply) else { return self.receive(deadline) };
         self.serving = false;
+        super::count_wait();
         match syscall::reply_receive(self.endpoint.cptr(), info, words, cap.cptr(), deadline) {
             Ok(out) => match self.decode(out) {
                 Some(event) => event,

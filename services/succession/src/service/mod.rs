@@ -50,7 +50,7 @@ pub struct Service {
     /// What the succession that brought this hypervisor took; see `api::succession::Status`.
     launch_ticks: u64,
     total_ticks: u64,
-    switch_extras: [u64; 2],
+    switch_extras: [u64; 3],
     /// When the ledger is looked at next.
     next_glance: u64,
     /// What was last done, or went wrong.
@@ -72,7 +72,7 @@ pub fn main(environment: &'static Environment) {
         fault: None,
         launch_ticks: 0,
         total_ticks: 0,
-        switch_extras: [0; 2],
+        switch_extras: [0; 3],
         next_glance: 0,
         message,
     };

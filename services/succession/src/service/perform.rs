@@ -170,6 +170,9 @@ impl Service {
 
     /// Asks for something of a vCPU. A VMM that was started anew since it was built has no handover window: it gets one, and is asked once more.
     fn vcpu(&mut self, vm: u8, request: &vmm::Request) -> Result<(), String> {
+        if let Some(course) = &mut self.course {
+            course.switch.asks();
+        }
         if let Ok(vmm::Reply::Done) = self.ask_vmm(vm, request) {
             return Ok(());
         }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The switch path: from the stop of a VM's first vCPU until it is offered, and from there until all of it has been taken.
 //!
-//! Nothing is to be allocated or logged there. Owns the count of what was, which each party adds to words of the bridge.
+//! Nothing is to be allocated or logged there, nor waited for but the answers of the VM's VMM. Owns the count of what was, which each party
+//! adds to words of the bridge.
 
 use core::sync::atomic::Ordering;
 
@@ -13,30 +14,43 @@ use super::bridge::{value, word};
 /// Where this party is on the path.
 #[derive(Default)]
 pub struct Switch {
-    /// What had been allocated and logged when the path began.
-    before: Option<[u64; 2]>,
-}
-
-fn counts() -> [u64; 2] {
-    [rt::heap::allocations(), rt::log::lines()]
+    /// What had been allocated, logged and waited for when the path began.
+    before: Option<[u64; 3]>,
+    /// Waits that have to be, since then.
+    answers: u64,
 }
 
 impl Switch {
     /// An action is about to be performed.
     pub fn begins(&mut self, action: Action) {
-        let first = matches!(
-            action,
-            Action::Stop(Resource::Vcpu(..)) | Action::Change(Resource::Vm(_), Change::Take | Change::Seize)
-        );
-        if first {
-            self.before.get_or_insert_with(counts);
+        match action {
+            Action::Stop(Resource::Vcpu(..))
+            | Action::Change(Resource::Vm(_), Change::Take | Change::Seize)
+                if self.before.is_none() =>
+            {
+                (self.before, self.answers) = (Some(counts()), 0);
+            }
+            // All of it runs.
+            Action::Send(Message::Taken(Resource::Vm(_))) => self.leave(),
+            _ => {}
         }
+    }
+
+    /// The VM's VMM is about to be asked.
+    pub fn asks(&mut self) {
+        self.answers += 1;
     }
 
     /// An action has been performed.
     pub fn ends(&mut self, action: Action) {
-        let last = matches!(action, Action::Send(Message::Commit(_) | Message::Taken(Resource::Vm(_))));
-        let Some(before) = self.before.take_if(|_| last) else { return };
+        if matches!(action, Action::Send(Message::Commit(_))) {
+            self.leave();
+        }
+    }
+
+    fn leave(&mut self) {
+        let Some([allocations, lines, waits]) = self.before.take() else { return };
+        let before = [allocations, lines, waits.saturating_add(self.answers)];
         for ((at, now), before) in EXTRAS_AT.into_iter().zip(counts()).zip(before) {
             if let Ok(word) = word(at) {
                 word.fetch_add(now.saturating_sub(before), Ordering::Relaxed);
@@ -45,7 +59,11 @@ impl Switch {
     }
 }
 
+fn counts() -> [u64; 3] {
+    [rt::heap::allocations(), rt::log::lines(), rt::ipc::waits()]
+}
+
 /// The counts of both parties.
-pub fn extras() -> [u64; 2] {
+pub fn extras() -> [u64; 3] {
     EXTRAS_AT.map(value)
 }
