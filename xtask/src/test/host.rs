@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Tests that run on the developer's machine: each package's by `cargo test`, the model with optimization.
+//! Tests that run on the developer's machine: each package's by `cargo test`, models with optimization.
 
 use super::Outcome;
 use crate::bare;
@@ -17,8 +17,8 @@ pub struct Group {
     long: bool,
 }
 
-/// The package whose tests take millions of steps.
-const MODEL: &str = "understudy-model";
+/// The packages whose tests explore a model in millions of steps; some of them are left to the long run.
+const MODELS: [&str; 2] = ["understudy-model", "understudy-succession"];
 
 /// One group per package that has tests for the host.
 pub fn groups(long: bool) -> Result<Vec<Group>> {
@@ -29,7 +29,7 @@ pub fn groups(long: bool) -> Result<Vec<Group>> {
         long,
     };
     let mut groups: Vec<Group> = packages.into_iter().map(|package| group(package.name)).collect();
-    groups.sort_by_key(|group| (group.package == MODEL, group.name.clone()));
+    groups.sort_by_key(|group| (group.explores(), group.name.clone()));
     Ok(groups)
 }
 
@@ -38,29 +38,30 @@ pub fn groups(long: bool) -> Result<Vec<Group>> {
 pub fn build(groups: &[Group]) {
     let mut command = bare::host_cargo();
     command.args(["test", "--no-run", "--keep-going"]);
-    for group in groups.iter().filter(|group| group.package != MODEL) {
+    for group in groups.iter().filter(|group| !group.explores()) {
         command.args(["-p", &group.package]);
     }
-    if groups.iter().any(|group| group.package != MODEL) {
+    if groups.iter().any(|group| !group.explores()) {
         process::announce("build", "tests for the host");
         let _ = command.output();
     }
 }
 
 impl Group {
+    fn explores(&self) -> bool {
+        MODELS.contains(&self.package.as_str())
+    }
+
     /// Runs them.
     pub fn run(&self) -> Outcome {
         let start = Instant::now();
         let mut command = bare::host_cargo();
         command.args(["test", "--no-fail-fast", "-p", &self.package]).env("RUST_BACKTRACE", "0");
-        if self.package == MODEL {
+        if self.explores() {
             command.args(["--profile", "model"]);
-        }
-        if self.long {
-            command.env("UNDERSTUDY_LONG", "1");
-        }
-        if self.long && self.package == MODEL {
-            command.args(["--", "--include-ignored"]);
+            if self.long {
+                command.args(["--", "--include-ignored"]);
+            }
         }
         let (passed, failed, detail) = judge(&mut command);
         Outcome { name: self.name.clone(), passed, failed, time: start.elapsed(), detail }
