@@ -5,8 +5,17 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::decode::{Cause, DecodeError, Reader};
-use super::value::{MAX_ITEMS, PathError, Sink, Value, Wire, within};
+use super::value::{MAX_ITEM_BYTES, MAX_ITEMS, PathError, Sink, Value, Wire, within};
 use super::{encode_item, encode_payload, split};
+
+/// Most items of a list of these.
+const fn most<T>() -> usize {
+    let fit = match size_of::<T>() {
+        0 => MAX_ITEMS,
+        size => MAX_ITEM_BYTES / size,
+    };
+    if fit < MAX_ITEMS { fit } else { MAX_ITEMS }
+}
 
 fn encode_changed_items<T: Value>(items: &[T], base: &[T], out: &mut Vec<u8>) {
     let mut base = base.iter();
@@ -35,7 +44,7 @@ impl<T: Value> Value for Vec<T> {
         while let Some(item) = reader.next_item()? {
             match self.get_mut(count) {
                 Some(place) => place.apply(item)?,
-                None if count == MAX_ITEMS => return Err(Cause::WrongCount.into()),
+                None if count >= most::<T>() => return Err(Cause::WrongCount.into()),
                 None => self.push(T::decode(item)?),
             }
             count += 1;

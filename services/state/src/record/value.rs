@@ -9,8 +9,10 @@ use core::fmt::Write;
 use super::decode::{Cause, DecodeError};
 use super::{blocks, varint};
 
-/// Most items of a list: bounds what a hostile file makes us allocate.
+/// Most items of a list. This and the next bound what a hostile file makes us allocate: an item may be a byte there, and a kilobyte here.
 pub const MAX_ITEMS: usize = 4096;
+/// Most bytes of a list's items here, without what they refer to.
+pub const MAX_ITEM_BYTES: usize = 64 << 10;
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

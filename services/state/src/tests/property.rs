@@ -145,6 +145,18 @@ fn a_list_cannot_grow_without_bound() {
 }
 
 #[test]
+fn few_bytes_do_not_become_megabytes() {
+    // An item that says nothing is a byte, and a vCPU as it is reset.
+    let of = |items| {
+        let mut bytes = Vec::new();
+        encode_field(5, Wire::List, &vec![0; items], &mut bytes);
+        Machine::decode(&bytes)
+    };
+    assert_eq!(of(64).unwrap().vcpus.len(), 64);
+    assert_eq!(of(4096).unwrap_err().cause, Cause::WrongCount);
+}
+
+#[test]
 fn a_truncated_or_foreign_file_is_refused() {
     let bytes = machine().save();
     assert!(Machine::load(&bytes).is_ok());
