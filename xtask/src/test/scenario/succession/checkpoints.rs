@@ -2,6 +2,7 @@
 //! Checkpoints change owner with everything else: up, down, back, and whatever stops on the way.
 
 use super::circumstances::{beats, hindered};
+use super::stops::all_stop;
 use super::{Images, give_up, other, same_machine, small_of, start_anew};
 use crate::demo::succession::{FIRST, NEXT};
 use crate::evidence::Beat;
@@ -75,48 +76,82 @@ pub fn without_a_place(machine: &Machine, iso: &Path, log: &Path) -> Result<()> 
     beats(&mut live)
 }
 
-/// Who stops, before which of its actions, and whether all of it does or its service alone.
-type Stop = (bool, u32, bool);
-
 /// A service, or a whole hypervisor, stops around the moments at which the store changes owner: no checkpoint is lost, and a VM that is can be
 /// restored.
 pub fn outlive_stops(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    let mut campaign = Campaign::begin(machine, iso, log)?;
     // The incumbent releases the store with action 9 and offers it with the next; the successor takes it with 5 and uses it from 6 on.
     let incumbent = (9..=12).map(|action| (false, action, false));
     let successor = (5..=8).map(|action| (true, action, false));
     let all = [(false, 10, true), (false, 29, true), (true, 6, true), (true, 27, true)];
-    stops(machine, iso, log, incumbent.chain(successor).chain(all))
+    for (successor, action, all) in incumbent.chain(successor).chain(all) {
+        let came = campaign.stop(Fault { successor, action, all })?;
+        ensure!(came, "there is no action {action}");
+    }
+    Ok(())
 }
 
 /// The same at every step of both services, and at every third at which there are two of both hypervisors: of the incumbent's from the greeting
-/// on, of the successor's until the incumbent leaves.
+/// on, of the successor's until the incumbent could leave.
 pub fn outlive_many_stops(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
-    let services = [false, true].into_iter().flat_map(|who| (0..46).map(move |action| (who, action, false)));
-    let incumbent = (10..40).step_by(3).map(|action| (false, action, true));
-    let successor = (7..30).step_by(3).map(|action| (true, action, true));
-    stops(machine, iso, log, services.chain(incumbent).chain(successor))
-}
-
-fn stops(machine: &Machine, iso: &Path, log: &Path, stops: impl Iterator<Item = Stop>) -> Result<()> {
-    let (images, mut live) = small_of(SYSTEM, 2, machine, iso, log)?;
-    live.allow(CAMPAIGN);
-    let (beat, id) = made(&mut live)?;
-    let there = list(&mut live)?;
-    let mut here = FIRST.to_owned();
-    for (successor, action, all) in stops {
-        let (image, version) = other(&images, &here);
-        let who = if successor { "successor" } else { "incumbent" };
-        let part = if all { "" } else { "'s service" };
-        let what = || format!("stop of the {who}{part} before action {action}, from {here} to {version}");
-        succession::expect(&mut live, Request::Fault(Fault { successor, action, all })).with_context(what)?;
-        succession::begin(&mut live, image, version, &|_| {}).with_context(what)?;
-        let end = succession::to_the_end(&mut live).with_context(what)?;
-        unchanged(&mut live, &there).with_context(what)?;
-        started(&mut live).with_context(what)?;
-        goes_back(&mut live, id, beat).with_context(what)?;
-        here = end;
+    let mut campaign = Campaign::begin(machine, iso, log)?;
+    for successor in [false, true] {
+        for action in 0..46 {
+            campaign.stop(Fault { successor, action, all: false })?;
+        }
+    }
+    for (successor, first) in [(false, 10), (true, 7)] {
+        for action in (first..).step_by(3) {
+            if !campaign.stop(Fault { successor, action, all: true })? {
+                break;
+            }
+        }
     }
     Ok(())
+}
+
+/// One machine with a checkpoint, stop after stop.
+struct Campaign {
+    live: Live,
+    images: Images,
+    here: String,
+    there: Vec<Info>,
+    beat: u64,
+    id: u64,
+}
+
+impl Campaign {
+    fn begin(machine: &Machine, iso: &Path, log: &Path) -> Result<Campaign> {
+        let (images, mut live) = small_of(SYSTEM, 2, machine, iso, log)?;
+        live.allow(CAMPAIGN);
+        let (beat, id) = made(&mut live)?;
+        let there = list(&mut live)?;
+        Ok(Campaign { live, images, here: FIRST.to_owned(), there, beat, id })
+    }
+
+    /// The checkpoint is there after this, and serves. False where all of a hypervisor was to stop, and it was over before that.
+    fn stop(&mut self, fault: Fault) -> Result<bool> {
+        let what = format!("{fault:?}, from {}", self.here);
+        self.one(fault).context(what)
+    }
+
+    fn one(&mut self, fault: Fault) -> Result<bool> {
+        let Campaign { live, images, here, there, beat, id } = self;
+        let mut came = true;
+        if fault.all {
+            came = all_stop(live, images, here, fault)?.is_some();
+        } else {
+            let (image, version) = other(images, here);
+            succession::expect(live, Request::Fault(fault))?;
+            succession::begin(live, image, version, &|_| {})?;
+            succession::to_the_end(live)?;
+        }
+        *here = succession::status(live)?.version;
+        unchanged(live, there)?;
+        started(live)?;
+        goes_back(live, *id, *beat)?;
+        Ok(came)
+    }
 }
 
 /// A VM whose state was lost is started anew.
