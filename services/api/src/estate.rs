@@ -234,6 +234,8 @@ pub enum Request {
     Build(u8),
     /// Map the handover window of this VM of ours into its VMM.
     Open(u8),
+    /// All of the VM with this number is ours and runs: a VMM that is started anew from now on starts its guest anew, and waits for nobody.
+    Arrived(u8),
     /// The VM is the other party's: its VMM ends, its memory leaves.
     Forget(u8),
     /// The other party's CPUs stop, whatever they do.

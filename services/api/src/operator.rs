@@ -104,7 +104,7 @@ pub fn permitted(request: &Request) -> bool {
         // The steps of a handover are for the succession service: out of their order, a VM would be lost.
         Request::Vm(_, request) => {
             use vmm::Request::{HandOver, Lose, Prepare, TakeOver};
-            !matches!(request, Prepare | HandOver { .. } | TakeOver { .. } | Lose)
+            !matches!(request, Prepare | HandOver { .. } | TakeOver { .. } | Lose { .. })
         }
         Request::Console(request) => matches!(request, console::Request::Read { .. }),
         Request::Checkpoint(request) => {

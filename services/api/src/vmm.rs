@@ -66,9 +66,11 @@ pub enum Request {
         /// Its number.
         vcpu: u32,
     },
-    /// The hypervisor that ran the VM has fallen, and its state with it: the VM counts as failed, and can be started anew. One that is here is
-    /// left alone, and refused.
-    Lose,
+    /// Nobody has the VM's state any more: the VM counts as failed, and can be started anew. One that is here is left alone, and refused.
+    Lose {
+        /// Even if there is a state in the handover window: it cannot be used, and nobody else will.
+        anyway: bool,
+    },
 }
 
 /// What is answered.

@@ -244,7 +244,7 @@ fn the_steps_of_a_handover_are_not_an_operators() {
         vmm::Request::Prepare,
         vmm::Request::HandOver { vcpu: 0 },
         vmm::Request::TakeOver { vcpu: 0 },
-        vmm::Request::Lose,
+        vmm::Request::Lose { anyway: true },
     ];
     for request in steps {
         assert!(!of(request.clone()), "{request:?}");

@@ -224,9 +224,15 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     }
 
     /// Nobody has the state any more: the machine is here, and has failed.
-    pub(crate) fn lose(&mut self) -> Result<(), Refusal> {
+    pub(crate) fn lose(&mut self, anyway: bool) -> Result<(), Refusal> {
         if self.handover.place == Place::Here {
             return Err(Refusal::Here);
+        }
+        match self.header() {
+            Err(Refusal::NoState) => {}
+            Err(error) => return Err(error),
+            Ok(_) if anyway => {}
+            Ok(_) => return Err(Refusal::Unused),
         }
         self.here()?;
         self.processors.iter_mut().for_each(|processor| processor.away = false);

@@ -85,6 +85,7 @@ pub fn answer(system: &mut System, badge: Badge, request: Request) -> Reply {
         Request::Adopt(item) => adopt(system, item).map(|()| Reply::Done),
         Request::Build(vm) => take::build(system, vm).map(|()| Reply::Done),
         Request::Open(vm) => take::open(system, vm).map(|()| Reply::Done),
+        Request::Arrived(vm) => take::arrived(system, vm).map(|()| Reply::Done),
         Request::Forget(vm) => give::forget(system, vm).map(|()| Reply::Done),
         Request::Fence => give::fence(system).map(|()| Reply::Done),
         Request::Stop => give::stop(system).map(|()| Reply::Done),

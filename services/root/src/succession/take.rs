@@ -161,6 +161,13 @@ pub fn build(system: &mut System, vm: u8) -> Result<()> {
     open(system, vm)
 }
 
+/// Nobody else has anything of the VM any more.
+pub fn arrived(system: &mut System, vm: u8) -> Result<()> {
+    let index = partition_of(system, vm)?;
+    system.partitions[index].arrives = false;
+    Ok(())
+}
+
 /// Can the VMM that the manifest describes take this VM?
 fn check(system: &System, index: usize, told: &api::estate::Vm) -> Result<()> {
     let partition = &system.partitions[index];

@@ -104,9 +104,11 @@ impl Service {
                 self.next_glance = time::after_ms(GLANCE_MS);
                 course.send(&message)
             }
-            Action::Send(message @ Message::Taken(Resource::Vm(_))) => {
+            Action::Send(message @ Message::Taken(Resource::Vm(vm))) => {
                 enter_first(self.environment);
-                course.send(&message)
+                let sent = course.send(&message);
+                self.arrived(vm);
+                sent
             }
             Action::Send(message) => course.send(&message),
             Action::Change(resource, change) => {
@@ -123,11 +125,19 @@ impl Service {
             Action::Build(vm) if course.built.get(usize::from(vm)) == Some(&true) => Ok(()),
             Action::Build(vm) => self.build(vm),
             Action::Stop(Resource::Vcpu(vm, vcpu)) => {
-                self.vcpu(vm, &vmm::Request::HandOver { vcpu: u32::from(vcpu) })
+                let request = vmm::Request::HandOver { vcpu: u32::from(vcpu) };
+                self.vcpu(vm, &request).or_else(|why| {
+                    self.lose(vm).map_err(|_| why)?;
+                    self.vcpu(vm, &request)
+                })
             }
             Action::Run(Resource::Vcpu(vm, vcpu)) => {
                 let ran = self.vcpu(vm, &vmm::Request::TakeOver { vcpu: u32::from(vcpu) });
-                if ran.is_err() && self.is_alone() { self.lose(vm) } else { ran }
+                ran.or_else(|why| self.lose(vm).map_err(|_| why))?;
+                if !self.course.as_ref().is_some_and(|course| course.switch.is_under_way()) {
+                    self.arrived(vm);
+                }
+                Ok(())
             }
             Action::Release(resource) => self.release(resource),
             Action::Adopt(resource) => match item(resource) {
@@ -186,11 +196,19 @@ impl Service {
         self.course.as_ref().is_some_and(fallen)
     }
 
-    /// The state of a VM was with the party that fell. The others shall not wait for it.
+    /// The state of a VM was with the party that fell, or with a VMM that ended. The others shall not wait for it.
     fn lose(&mut self, vm: u8) -> Result<(), String> {
-        self.vcpu(vm, &vmm::Request::Lose)?;
-        log::error!("the state of VM {vm} was lost with the other hypervisor");
+        self.vcpu(vm, &vmm::Request::Lose { anyway: self.is_alone() })?;
+        log::error!("the state of VM {vm} was lost with whoever ran it");
+        self.arrived(vm);
         Ok(())
+    }
+
+    /// All of a VM has come.
+    fn arrived(&self, vm: u8) {
+        if let Err(why) = self.estate(Request::Arrived(vm)) {
+            log::warn!("VM {vm} has come, and root does not know: {why}");
+        }
     }
 
     fn ask_vmm(&self, vm: u8, request: &vmm::Request) -> Result<vmm::Reply, String> {

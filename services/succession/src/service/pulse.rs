@@ -22,14 +22,12 @@ pub struct Pulse {
     heard: u64,
     heard_at: u64,
     looks: u32,
-    /// The other party was found to have fallen.
-    fell: bool,
 }
 
 impl Pulse {
     /// Nothing was heard so far.
     pub fn new(me: Party) -> Self {
-        Self { me, heard: 0, heard_at: time::now(), looks: 0, fell: false }
+        Self { me, heard: 0, heard_at: time::now(), looks: 0 }
     }
 
     /// This party is at work.
@@ -39,7 +37,8 @@ impl Pulse {
         }
     }
 
-    /// Whether the other party has not been at work for so long that it will not be again. True once. While nobody listens, nobody is silent.
+    /// Whether the other party has not been at work for so long that it will not be again. While nobody listens, nobody is silent: whoever was
+    /// told so and could not act on it is told again once it listens again and that time is over.
     pub fn has_stopped(&mut self, listens: bool) -> bool {
         let said = value(ALIVE_AT[self.me.peer() as usize]);
         if !listens || said != self.heard {
@@ -47,8 +46,6 @@ impl Pulse {
         }
         self.looks = self.looks.saturating_add(1);
         let since = time::now().saturating_sub(self.heard_at);
-        let stopped = !self.fell && self.looks > SILENT_LOOKS && since > SILENCE_MS * time::tsc_khz();
-        self.fell |= stopped;
-        stopped
+        self.looks > SILENT_LOOKS && since > SILENCE_MS * time::tsc_khz()
     }
 }

@@ -36,6 +36,11 @@ impl Switch {
         }
     }
 
+    /// Whether a VM is between its stop and its run.
+    pub fn is_under_way(&self) -> bool {
+        self.before.is_some()
+    }
+
     /// The VM's VMM is about to be asked.
     pub fn asks(&mut self) {
         self.answers += 1;

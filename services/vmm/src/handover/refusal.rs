@@ -24,6 +24,8 @@ pub(crate) enum Refusal {
     NoWindow,
     /// The window has no state, or one that was used.
     NoState,
+    /// The window has a state that was not used.
+    Unused,
     /// The header in the window is not the one that was written here.
     Elsewhere,
     /// The state in the window is a change of a base that is not there.
@@ -47,6 +49,7 @@ impl fmt::Display for Refusal {
             Refusal::TooLarge(bytes) => write!(f, "its state of {bytes} bytes does not fit into the window"),
             Refusal::NoWindow => f.write_str("there is no handover window"),
             Refusal::NoState => f.write_str("the handover window has no state that was not used yet"),
+            Refusal::Unused => f.write_str("its state lies in the handover window"),
             Refusal::Elsewhere => f.write_str("the VM has run elsewhere since it was stopped here"),
             Refusal::NoBase => f.write_str("the state in the handover window is a change of something else"),
             Refusal::State(error) => write!(f, "the state in the handover window: {error}"),

@@ -233,10 +233,10 @@ fn a_state_that_was_used_elsewhere_is_not_taken_back() {
 #[test]
 fn a_machine_whose_state_was_lost_has_failed_and_can_be_started_anew() {
     let (mut giver, mut taker, _) = pair(vec![vec![kicked(5_000)]], vec![vec![kicked(0)]]);
-    assert!(refusal(giver.request(Request::Lose, true)).contains("is here"));
+    assert!(refusal(giver.request(Request::Lose { anyway: false }, true)).contains("is here"));
     assert!(refusal(take_over(&mut taker, 0)).contains("no state"));
-    assert_eq!(taker.request(Request::Lose, false), Reply::Denied);
-    assert_eq!(taker.request(Request::Lose, true), Reply::Done);
+    assert_eq!(taker.request(Request::Lose { anyway: false }, false), Reply::Denied);
+    assert_eq!(taker.request(Request::Lose { anyway: false }, true), Reply::Done);
     assert!(matches!(taker.state(), State::Failed(why) if why.contains("lost")));
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
     assert_eq!(taker.request(Request::Start, true), Reply::Done);
@@ -246,8 +246,24 @@ fn a_machine_whose_state_was_lost_has_failed_and_can_be_started_anew() {
     giver.step();
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
-    assert_eq!(giver.request(Request::Lose, true), Reply::Done);
+    assert_eq!(giver.request(Request::Lose { anyway: false }, true), Reply::Done);
     assert!(matches!(giver.state(), State::Failed(why) if why.contains("lost")));
+}
+
+#[test]
+fn a_state_that_can_still_be_used_is_not_lost_by_mistake() {
+    let (mut giver, mut taker, window) = pair(vec![vec![kicked(5_000)]], vec![vec![kicked(0)]]);
+    giver.step();
+    assert_eq!(hand_over(&mut giver, 0), Reply::Done);
+    for machine in [&mut giver, &mut taker] {
+        assert!(
+            refusal(machine.request(Request::Lose { anyway: false }, true))
+                .contains("in the handover window")
+        );
+    }
+    assert_eq!(taker.request(Request::Lose { anyway: true }, true), Reply::Done);
+    assert_eq!(header(&window), None, "nobody uses it after that");
+    assert!(refusal(take_over(&mut giver, 0)).contains("elsewhere"));
 }
 
 #[test]

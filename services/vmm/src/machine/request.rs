@@ -22,7 +22,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             Request::Prepare => outcome(self.prepare_handover()),
             Request::HandOver { vcpu } => outcome(self.hand_over(vcpu)),
             Request::TakeOver { vcpu } => outcome(self.take_over(vcpu)),
-            Request::Lose => outcome(self.lose()),
+            Request::Lose { anyway } => outcome(self.lose(anyway)),
             Request::Pause => self.change("running", State::Running, State::Paused),
             Request::Resume => self.change("paused", State::Paused, State::Running),
             Request::Stop => {
@@ -49,7 +49,9 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     fn has_to_wait(&self, request: &Request) -> bool {
         match request {
             Request::Status | Request::ConsoleRead { .. } => false,
-            Request::Prepare | Request::HandOver { .. } | Request::TakeOver { .. } | Request::Lose => false,
+            Request::Prepare | Request::HandOver { .. } | Request::TakeOver { .. } | Request::Lose { .. } => {
+                false
+            }
             Request::ConsoleWrite(_) => self.handover.is_away(),
             Request::Pause | Request::Resume | Request::Stop | Request::Start => self.is_moving(),
             Request::CheckpointCreate | Request::Restore { .. } => self.is_moving(),

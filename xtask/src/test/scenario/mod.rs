@@ -52,6 +52,8 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("succession-the-incumbents-core-breaks", succession::breaks::of_the_incumbent),
     ("succession-the-successors-core-breaks", succession::breaks::of_the_successor),
     ("succession-given-up", circumstances::given_up),
+    ("succession-a-vmm-starts-anew", circumstances::a_vmm_starts_anew),
+    ("succession-a-vmm-is-ended", circumstances::a_vmm_is_ended),
     ("succession-incumbent-crashes-at-every-step", succession::incumbent_crashes),
     ("succession-successor-crashes-at-every-step", succession::successor_crashes),
     ("succession-ten-in-a-row", succession::ten_in_a_row),

@@ -52,7 +52,7 @@ pub fn checkpoint(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
 }
 
 /// Starts a service anew and waits until it runs and has been counted.
-fn anew(live: &mut Live, name: &str) -> Result<()> {
+pub(super) fn anew(live: &mut Live, name: &str) -> Result<()> {
     let before = live.process(name)?.restarts;
     live.pass_over_lines()?;
     let request = Request::Restart(name.to_owned());

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Successions on other machines, with VMs that do not run, without an operator, with images that are none, and given up.
 
-use super::{Images, give_up, other, same_machine, small_on, there_and_back};
+use super::{Images, give_up, other, same_machine, small_on, start_anew, there_and_back};
 use crate::demo::succession::{FIRST, NEXT};
-use crate::live::Live;
+use crate::live::{HEARTBEAT, Live};
 use crate::qemu::Machine;
 use crate::succession;
 use crate::test::scenario::boot_system;
+use crate::test::scenario::restart::anew;
 use anyhow::{Context, Result, bail, ensure};
+use api::root;
 use api::succession::{Phase, Plan, Reply, Request};
 use api::vmm::{self, State};
 use std::path::Path;
@@ -92,6 +94,40 @@ pub fn given_up(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     beats(&mut live)?;
     succession::succeed(&mut live, &images.next, NEXT, &|_| {}).context("after it was given up")?;
     same_machine(&before, &succession::inventory(&mut live)?)?;
+    beats(&mut live)
+}
+
+/// The VMM of a VM that has come is started anew before it is over: its guest starts anew as well, and everything goes on, or back.
+pub fn a_vmm_starts_anew(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    let (images, mut live) = small_on(2, machine, iso, log)?;
+    let before = succession::inventory(&mut live)?;
+    for (command, end) in [(Request::Abort, FIRST), (Request::Retire, NEXT)] {
+        succession::stand_by(&mut live, &images.next, NEXT, &|_| {})?;
+        anew(&mut live, HEARTBEAT)?;
+        beats(&mut live).context("where it has come")?;
+        succession::ask_patiently(&mut live, &command)?;
+        live.wait("the end", |live| Ok((succession::to_the_end(live)? == end).then_some(())))?;
+        same_machine(&before, &succession::inventory(&mut live)?)?;
+        beats(&mut live).with_context(|| format!("after {command:?}"))?;
+    }
+    succession::succeed(&mut live, &images.first, FIRST, &|_| {})?;
+    beats(&mut live)
+}
+
+/// The VMM of a VM is ended just before the VM is to move: the VM is lost with it, and nothing else is.
+pub fn a_vmm_is_ended(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    let (images, mut live) = small_on(2, machine, iso, log)?;
+    let before = succession::inventory(&mut live)?;
+    live.beat_after(0)?;
+    succession::begin(&mut live, &images.next, NEXT, &|_| {})?;
+    let ended = live.operator.ask_root(root::Request::Kill(HEARTBEAT.to_owned()))?;
+    ensure!(ended == root::Reply::Done, "{ended:?}");
+    let end = succession::to_the_end(&mut live)?;
+    same_machine(&before, &succession::inventory(&mut live)?)?;
+    start_anew(&mut live)?;
+    beats(&mut live)?;
+    let (image, version) = other(&images, &end);
+    succession::succeed(&mut live, image, version, &|_| {})?;
     beats(&mut live)
 }
 
