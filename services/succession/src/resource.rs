@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The names of the two parties and of everything that changes owner between them.
 //!
-//! Owns the order in which resources are looked at: VMs with their vCPUs first, then lines, CPUs and memory. What a
-//! number stands for on the machine is agreed between the two services when they write the ledger.
+//! Owns the order in which resources are looked at: VMs, vCPUs, lines, extents, and CPUs last. The order in which they are
+//! given is another one (`give.rs`). What a number stands for on the machine is the inventory's to say, which whoever
+//! begins writes beside the ledger (`api::estate`).
 
 /// One of the two hypervisors. Which of them is the incumbent is said by the ledger's course.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
