@@ -18,7 +18,6 @@ use succession::{
 };
 
 use super::bridge::{read_inventory, word, words};
-use super::image::name_of;
 use super::launch::Launch;
 use super::pulse::Pulse;
 use super::switch::Switch;
@@ -177,8 +176,7 @@ impl Course {
             Party::Second => (second, first, inventory.first_cpu),
         };
         let ring = Cap::named(environment, "machine").ok_or("the manifest gives no right to ring")?;
-        let vmms =
-            (0..).zip(&inventory.vms).map(|(vm, _)| Client::named(name_of(&inventory.vms, vm))).collect();
+        let vmms = inventory.vms.iter().map(|vm| Client::named(&vm.name)).collect();
         let built = inventory.vms.iter().map(|_| false).collect();
         let here = inventory.vms.iter().map(|_| me == Party::First).collect();
         let (side, events) = (Side::Incumbent(Incumbent::Idle), VecDeque::new());

@@ -7,6 +7,7 @@ mod course;
 mod image;
 mod launch;
 mod perform;
+mod plan;
 mod pulse;
 mod report;
 mod switch;
