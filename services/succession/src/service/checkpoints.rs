@@ -13,11 +13,11 @@ use api::checkpoint::{self, Checkpoint, Info, Stage};
 use api::estate::{Inventory, Use};
 use api::manifest::Manifest;
 use rt::ipc::Client;
-use rt::time;
 use succession::Resource;
 
+use super::Service;
+use super::ask::ask;
 use super::course::Course;
-use super::{PATIENCE_MS, Service};
 
 impl Service {
     /// All checkpoints; none where nobody is there to ask.
@@ -27,14 +27,13 @@ impl Service {
         let mut all: Vec<Info> = Vec::new();
         loop {
             let from = all.last().map_or(0, |info| info.id.saturating_add(1));
-            let request = checkpoint::Request::List { from };
-            match client.call_until(&request, time::after_ms(PATIENCE_MS)) {
+            match ask(Checkpoint::NAME, &client, &checkpoint::Request::List { from })? {
                 // Ids that do not grow would be without end.
-                Ok(checkpoint::Reply::List(list)) if list.first().is_some_and(|info| info.id >= from) => {
+                checkpoint::Reply::List(list) if list.first().is_some_and(|info| info.id >= from) => {
                     all.extend(list);
                 }
-                Ok(checkpoint::Reply::List(_)) => return Ok(all),
-                other => return Err(format!("checkpoint: {other:?}")),
+                checkpoint::Reply::List(_) => return Ok(all),
+                other => return Err(format!("{}: {other:?}", Checkpoint::NAME)),
             }
         }
     }
@@ -67,9 +66,9 @@ impl Service {
         let client = Client::<Checkpoint>::named(service);
         let client =
             client.ok_or_else(|| format!("the manifest does not let this service command {service}"))?;
-        match client.call_until(&checkpoint::Request::Rest(rest), time::after_ms(PATIENCE_MS)) {
-            Ok(checkpoint::Reply::Done) => Ok(()),
-            Ok(checkpoint::Reply::Refused(checkpoint::Refusal::Busy)) => {
+        match ask(service, &client, &checkpoint::Request::Rest(rest))? {
+            checkpoint::Reply::Done => Ok(()),
+            checkpoint::Reply::Refused(checkpoint::Refusal::Busy) => {
                 Err("a checkpoint is being made or restored".to_string())
             }
             other => Err(format!("{service}: {other:?}")),

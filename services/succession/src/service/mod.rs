@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The loop: requests of the operator, rings of the other party, a glance at the ledger from time to time.
+//!
+//! Owns what there is between two successions, and how one begins: `plan.rs` says whether it can, `launch.rs` fills the carve-out with the
+//! staged image (`image.rs`). From there on it is a [`Course`], whose events `perform.rs` feeds to the protocol's machine, and whose actions it
+//! performs by asking others (`ask.rs`).
 
+mod ask;
 mod bridge;
 mod checkpoints;
 mod course;
@@ -12,13 +17,12 @@ mod pulse;
 mod report;
 mod switch;
 
-use alloc::format;
 use alloc::string::{String, ToString};
 use core::sync::atomic::Ordering;
 
 use abi::syscall::FOREVER;
 use api::estate;
-use api::root::{self, ProcessState, Root};
+use api::root::Root;
 use api::succession::{Fault, Phase, Reply, Request, Succession, unpack};
 use api::{Badge, CONTROL};
 use rt::ipc::{Client, Event, Server};
@@ -29,10 +33,6 @@ use image::Image;
 
 /// How often a party that waits looks at the ledger.
 const GLANCE_MS: u64 = 5;
-/// How long root and the VMMs may take to answer. What is not answered by then counts as failed, and everything can be asked for twice.
-const PATIENCE_MS: u64 = 10_000;
-/// The same for the last thing of all, which nobody else waits for.
-const SETTLING_MS: u64 = 120_000;
 
 /// Version of this build: what the environment of the build says, or the package's.
 pub const VERSION: &str = match option_env!("UNDERSTUDY_VERSION") {
@@ -100,35 +100,6 @@ pub fn main(environment: &'static Environment) {
 }
 
 impl Service {
-    /// Asks root for something of the machine.
-    pub fn estate(&self, request: estate::Request) -> Result<estate::Reply, String> {
-        let patience = if request == estate::Request::Settle { SETTLING_MS } else { PATIENCE_MS };
-        match self.root.call_until(&root::Request::Estate(request), time::after_ms(patience)) {
-            Ok(root::Reply::Estate(estate::Reply::Refused(why))) => Err(why),
-            Ok(root::Reply::Estate(reply)) => Ok(reply),
-            other => Err(format!("root: {other:?}")),
-        }
-    }
-
-    /// Whether a service is there to answer.
-    pub fn runs(&self, name: &str) -> bool {
-        let mut from = 0;
-        loop {
-            let deadline = time::after_ms(PATIENCE_MS);
-            let Ok(root::Reply::Ps(processes)) = self.root.call_until(&root::Request::Ps(from), deadline)
-            else {
-                return false;
-            };
-            if processes.is_empty() {
-                return false;
-            }
-            if let Some(process) = processes.iter().find(|process| process.name == name) {
-                return process.state == ProcessState::Running;
-            }
-            from += processes.len() as u32;
-        }
-    }
-
     /// Takes part in the succession that there is already: this party was started in it, or anew.
     fn join(&mut self) {
         let Ok(estate::Reply::Open { first }) = self.estate(estate::Request::Bridge) else { return };

@@ -15,7 +15,7 @@ use succession::{Action, Event, Incumbent, Message, Party, Resource, Successor, 
 
 use super::bridge::{value, word};
 use super::course::{Course, Side};
-use super::{GLANCE_MS, PATIENCE_MS, Service, switch};
+use super::{GLANCE_MS, Service, switch};
 
 /// Several times what a VMM takes from its answer to the entry.
 const ENTRY_US: u64 = 20;
@@ -90,7 +90,7 @@ impl Service {
         match action {
             Action::Send(message @ Message::Prepare(vm)) => {
                 self.estate(Request::Open(vm))?;
-                self.prepare_vmm(vm)?;
+                self.ask_vmm(vm, &vmm::Request::Prepare)?;
                 // The VM stood still for that.
                 enter_first(self.environment);
                 self.send(&message)
@@ -163,15 +163,10 @@ impl Service {
         Ok(())
     }
 
-    /// What a VMM can do for the switch before it, it does now.
-    fn prepare_vmm(&self, vm: u8) -> Result<(), String> {
-        done(self.ask_vmm(vm, &vmm::Request::Prepare)?)
-    }
-
     /// The VMM is there, and has done what it can before the VM comes.
     fn build(&mut self, vm: u8) -> Result<(), String> {
         self.estate(Request::Build(vm))?;
-        self.prepare_vmm(vm)?;
+        self.ask_vmm(vm, &vmm::Request::Prepare)?;
         if let Some(built) = self.course.as_mut().and_then(|course| course.built.get_mut(usize::from(vm))) {
             *built = true;
         }
@@ -183,11 +178,11 @@ impl Service {
         if let Some(course) = &mut self.course {
             course.switch.asks();
         }
-        if let Ok(vmm::Reply::Done) = self.ask_vmm(vm, request) {
+        if self.ask_vmm(vm, request).is_ok() {
             return Ok(());
         }
         self.build(vm)?;
-        done(self.ask_vmm(vm, request)?)
+        self.ask_vmm(vm, request)
     }
 
     /// Whether the other party has fallen.
@@ -209,14 +204,6 @@ impl Service {
         if let Err(why) = self.estate(Request::Arrived(vm)) {
             log::warn!("VM {vm} has come, and root does not know: {why}");
         }
-    }
-
-    fn ask_vmm(&self, vm: u8, request: &vmm::Request) -> Result<vmm::Reply, String> {
-        let course = self.course.as_ref().ok_or("there is no succession")?;
-        let client = course.vmms.get(usize::from(vm)).and_then(Option::as_ref);
-        let client = client.ok_or("the manifest does not let this service command the VM")?;
-        let deadline = time::after_ms(PATIENCE_MS);
-        client.call_until(request, deadline).map_err(|error| format!("its VMM: {error:?}"))
     }
 
     fn release(&mut self, resource: Resource) -> Result<(), String> {
@@ -282,14 +269,6 @@ impl Service {
             }
             _ => {}
         }
-    }
-}
-
-fn done(reply: vmm::Reply) -> Result<(), String> {
-    match reply {
-        vmm::Reply::Done => Ok(()),
-        vmm::Reply::Refused(why) => Err(why),
-        other => Err(format!("its VMM: {other:?}")),
     }
 }
 

@@ -1,34 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the operator is shown: how far it is, and whose each resource is.
+//!
+//! Reads the course and the ledger, asks the VMMs for their blackouts, and changes nothing.
 
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use api::estate::Use;
 use api::succession::{Blackout, Holding, MAX_LIST, Phase, Status};
-use api::vmm::{self, Vmm};
-use rt::ipc::Client;
-use rt::time;
 use succession::{Giver, Incumbent, Phase as Turned, Resource, State, Successor, Table};
 
 use super::course::{Course, Side};
-use super::{PATIENCE_MS, Service, VERSION};
+use super::{Service, VERSION};
 
 impl Service {
-    /// The status of a VM, by its VMM.
-    pub fn vm_status(&self, name: &str) -> Result<vmm::Status, String> {
-        if !self.runs(name) {
-            return Err(format!("{name} does not run"));
-        }
-        let client =
-            Client::<Vmm>::named(name).ok_or("the manifest does not let this service call the VM")?;
-        match client.call_until(&vmm::Request::Status, time::after_ms(PATIENCE_MS)) {
-            Ok(vmm::Reply::Status(status)) => Ok(status),
-            other => Err(format!("its VMM: {other:?}")),
-        }
-    }
-
     /// How far it is.
     pub fn status(&self) -> Status {
         let mut status = Status {
