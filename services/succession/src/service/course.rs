@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A succession under way, as this party sees it: the bridge, the machine of the protocol, what it is still to be told.
+//! A succession under way, as this party sees it: the machine of the protocol, what it is still to be told, what is known besides.
+//!
+//! Owns when the machine is told something and in which order: what has just happened first, then events, then what the other party says. Leaves
+//! what the machine decides to the protocol (the library beside this service), and the doing of it to `perform.rs`.
 
 use alloc::collections::VecDeque;
-use alloc::string::{String, ToString};
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
-use api::estate::{FAULT_ALL, FAULT_AT, FROM_FIRST_AT, FROM_SECOND_AT, Inventory, LEDGER_AT, Use, WAITED_AT};
+use api::estate::{FROM_FIRST_AT, FROM_SECOND_AT, Inventory, WAITED_AT};
 use api::succession::Fault;
 use api::vmm::Vmm;
 use rt::cap::Machine;
 use rt::ipc::Client;
 use rt::{Cap, Environment, time};
 use succession::{
-    Action, CHANNEL_WORDS, Channel, Event, Giver, Incumbent, LEDGER_WORDS, Message, Party, Resource, Shape,
-    SharedLedger, State, Successor, Table, Word,
+    Action, CHANNEL_WORDS, Channel, Event, Giver, Incumbent, Message, Party, Resource, SharedLedger,
+    Successor, Table,
 };
 
 use super::bridge::{read_inventory, word, words};
 use super::launch::Launch;
 use super::pulse::Pulse;
 use super::switch::Switch;
+use super::{fault, ledger};
 
 /// How long the other party may take from its launch to its greeting.
 const GREETING_MS: u64 = 60_000;
@@ -76,75 +81,18 @@ pub struct Course {
     peer_cpu: u32,
 }
 
-/// The ledger for an inventory.
-fn enter(ledger: &mut SharedLedger<'_>, inventory: &Inventory) -> Result<(), String> {
-    let me = Party::First;
-    let mut enter = |resource, state, home| {
-        let word = Word { owner: me, state, home, generation: 0 };
-        ledger.enter(resource, word).map_err(|error| alloc::format!("the ledger: {error:?}"))
-    };
-    for (number, &id) in (0..).zip(&inventory.cpus) {
-        let second = (id == inventory.second_cpu).then_some(Party::Second);
-        let home = second.or((id == inventory.first_cpu).then_some(Party::First));
-        enter(Resource::Cpu(number), State::Held, home)?;
-    }
-    for (number, extent) in (0..).zip(&inventory.extents) {
-        let (state, home) = match extent.used {
-            Use::First => (State::Held, Some(Party::First)),
-            Use::Second => (State::Held, Some(Party::Second)),
-            Use::Free | Use::Store(_) => (State::Held, None),
-            Use::Vm(vm) => (State::Bound(vm), None),
-        };
-        enter(Resource::Extent(number), state, home)?;
-    }
-    for number in 0..inventory.lines.len() as u8 {
-        enter(Resource::Line(number), State::Held, None)?;
-    }
-    for (number, vm) in (0..).zip(&inventory.vms) {
-        enter(Resource::Vm(number), State::Held, None)?;
-        for vcpu in 0..vm.vcpus as u8 {
-            enter(Resource::Vcpu(number, vcpu), State::Held, None)?;
-        }
-    }
-    Ok(())
-}
-
-fn shape(inventory: &Inventory) -> Result<Shape, String> {
-    let count =
-        |length: usize| u8::try_from(length).map_err(|_| "the machine has too many pieces".to_string());
-    let shape = Shape {
-        vms: count(inventory.vms.len())?,
-        vcpus: inventory.vms.iter().map(|vm| vm.vcpus as u8).max().unwrap_or(0),
-        lines: count(inventory.lines.len())?,
-        cpus: count(inventory.cpus.len())?,
-        extents: count(inventory.extents.len())?,
-    };
-    if shape.fits() {
-        Ok(shape)
-    } else {
-        Err("the machine has more pieces than a ledger has room for".into())
-    }
-}
-
 impl Course {
     /// Writes the ledger of a succession that begins here.
     pub fn create(environment: &Environment) -> Result<Self, String> {
         let inventory = read_inventory()?;
-        let words: &'static [AtomicU64; LEDGER_WORDS] = words(LEDGER_AT)?;
-        let made = SharedLedger::create(words, shape(&inventory)?, Party::First);
-        let mut ledger = made.map_err(|error| alloc::format!("the ledger: {error:?}"))?;
-        enter(&mut ledger, &inventory)?;
+        let ledger = ledger::create(&inventory)?;
         Self::new(environment, inventory, ledger, Party::First)
     }
 
     /// Takes part in one that exists.
     pub fn open(environment: &Environment, first: bool) -> Result<Self, String> {
         let inventory = read_inventory()?;
-        let words: &'static [AtomicU64; LEDGER_WORDS] = words(LEDGER_AT)?;
-        let ledger = SharedLedger::open(words).map_err(|error| alloc::format!("the ledger: {error:?}"))?;
-        if ledger.shape() != shape(&inventory)? {
-            return Err("ledger and inventory speak of different machines".into());
-        }
+        let ledger = ledger::open(&inventory)?;
         let me = if first { Party::First } else { Party::Second };
         let mut course = Self::new(environment, inventory, ledger, me)?;
         match (first, environment.restarts) {
@@ -154,9 +102,7 @@ impl Course {
         }
         // Once, whatever becomes of this service.
         if !first {
-            let word = word(FAULT_AT)?.swap(0, Ordering::Relaxed);
-            let (action, all) = ((word & !FAULT_ALL).checked_sub(1), word & FAULT_ALL != 0);
-            course.fault = action.map(|action| Fault { successor: true, action: action as u32, all });
+            course.fault = fault::sent()?;
         }
         course.event(if first || environment.restarts > 0 { Event::Done } else { Event::Start });
         Ok(course)
@@ -205,27 +151,6 @@ impl Course {
             ring,
             peer_cpu,
         })
-    }
-
-    /// Lets the service of one party stop before an action.
-    pub fn inject(&mut self, fault: Fault) -> Result<(), String> {
-        if fault.successor {
-            let all = if fault.all { FAULT_ALL } else { 0 };
-            word(FAULT_AT)?.store((u64::from(fault.action) + 1) | all, Ordering::Relaxed);
-        } else {
-            self.fault = Some(fault);
-        }
-        Ok(())
-    }
-
-    /// An action is about to be performed; the fault whose turn has come.
-    pub fn count_down(&mut self) -> Option<Fault> {
-        let fault = self.fault.as_mut()?;
-        match fault.action.checked_sub(1) {
-            Some(left) => fault.action = left,
-            None => return self.fault.take(),
-        }
-        None
     }
 
     /// Whether the other party, which has taken part already, does nothing any more. True once.
@@ -289,8 +214,8 @@ impl Course {
 
     /// Says something to the other party.
     pub fn send(&self, message: &Message) -> Result<(), String> {
-        self.to.send(message).map_err(|error| alloc::format!("the channel: {error:?}"))?;
-        self.ring.ring(self.peer_cpu).map_err(|error| alloc::format!("ringing: {error:?}"))
+        self.to.send(message).map_err(|error| format!("the channel: {error:?}"))?;
+        self.ring.ring(self.peer_cpu).map_err(|error| format!("ringing: {error:?}"))
     }
 
     /// Whether the machine waits for what the ledger may say by now.

@@ -72,10 +72,7 @@ impl Service {
     }
 
     fn perform(&mut self, action: Action) -> Result<(), String> {
-        if let Some(fault) = self.course.as_mut().and_then(Course::count_down) {
-            assert!(fault.all, "a fault was injected here");
-            self.estate(Request::Stop)?;
-        }
+        self.stop_at_fault()?;
         let Some(course) = self.course.as_mut() else { return Ok(()) };
         course.switch.begins(action);
         let performed = self.carry_out(action);
