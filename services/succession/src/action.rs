@@ -40,9 +40,19 @@ pub enum Action {
     /// Build this VM around its memory, running nothing; nothing to do if it is built.
     Build(u8),
     /// Stop a vCPU and put its state into the bridge.
-    Stop(Resource),
+    Stop {
+        /// Its VM.
+        vm: u8,
+        /// Its number within the VM.
+        vcpu: u8,
+    },
     /// Run a vCPU from its state; nothing to do if it runs.
-    Run(Resource),
+    Run {
+        /// Its VM.
+        vm: u8,
+        /// Its number within the VM.
+        vcpu: u8,
+    },
     /// Stop using a CPU, extent or line.
     Release(Resource),
     /// Begin to use a CPU, extent or line; nothing to do if it is in use.

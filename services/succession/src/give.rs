@@ -54,13 +54,14 @@ impl Giver {
     }
 
     fn park(vm: u8, table: &impl Table) -> (Self, Actions) {
-        let running = |r: &Resource| table.word(*r).is_some_and(|word| word.state == State::Held);
-        let Some(vcpu) = table.shape().of(vm).find(running) else {
+        let of = |vcpu: u8| Resource::Vcpu(vm, vcpu);
+        let running = |vcpu: &u8| table.word(of(*vcpu)).is_some_and(|word| word.state == State::Held);
+        let Some(vcpu) = (0..table.shape().vcpus).find(running) else {
             let offer = Action::Change(Resource::Vm(vm), Change::Offer);
             return (Self::Offering(Resource::Vm(vm)), Actions::two(offer, commit(vm)));
         };
         // The state lies in the bridge before the word says so.
-        (Self::Parking(vm), Actions::two(Action::Stop(vcpu), Action::Change(vcpu, Change::Offer)))
+        (Self::Parking(vm), Actions::two(Action::Stop { vm, vcpu }, Action::Change(of(vcpu), Change::Offer)))
     }
 }
 

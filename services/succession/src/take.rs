@@ -51,10 +51,12 @@ fn way(me: Party, table: &impl Table, resource: Resource) -> Option<Change> {
 fn take_vm(me: Party, table: &impl Table, vm: u8) -> Option<Actions> {
     let resource = Resource::Vm(vm);
     if table.holds(me, resource) {
-        let (vcpu, change) = table.shape().of(vm).find_map(|vcpu| Some((vcpu, way(me, table, vcpu)?)))?;
-        let others = table.shape().of(vm).filter(|r| way(me, table, *r).is_some()).count();
-        let (change, run) = (Action::Change(vcpu, change), Action::Run(vcpu));
-        return Some(match others {
+        let of = |vcpu: u8| Resource::Vcpu(vm, vcpu);
+        let vcpus = 0..table.shape().vcpus;
+        let (vcpu, change) = vcpus.clone().find_map(|vcpu| Some((vcpu, way(me, table, of(vcpu))?)))?;
+        let left = vcpus.filter(|vcpu| way(me, table, of(*vcpu)).is_some()).count();
+        let (change, run) = (Action::Change(of(vcpu), change), Action::Run { vm, vcpu });
+        return Some(match left {
             1 => Actions::three(change, run, Action::Send(Message::Taken(resource))),
             _ => Actions::two(change, run),
         });
@@ -74,7 +76,7 @@ pub(crate) fn resume(me: Party, table: &impl Table, from: u16) -> Option<(u16, A
         |(number, resource)| {
             let action = match resource {
                 Resource::Vm(_) => return None,
-                Resource::Vcpu(..) => Action::Run(resource),
+                Resource::Vcpu(vm, vcpu) => Action::Run { vm, vcpu },
                 Resource::Line(_) | Resource::Cpu(_) | Resource::Extent(_) => Action::Adopt(resource),
             };
             Some((number.saturating_add(1), Actions::one(action)))

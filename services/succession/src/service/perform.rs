@@ -121,14 +121,14 @@ impl Service {
             // Asked for again on the switch path, where it is known.
             Action::Build(vm) if course.built.get(usize::from(vm)) == Some(&true) => Ok(()),
             Action::Build(vm) => self.build(vm),
-            Action::Stop(Resource::Vcpu(vm, vcpu)) => {
+            Action::Stop { vm, vcpu } => {
                 let request = vmm::Request::HandOver { vcpu: u32::from(vcpu) };
                 self.vcpu(vm, &request).or_else(|why| {
                     self.lose(vm).map_err(|_| why)?;
                     self.vcpu(vm, &request)
                 })
             }
-            Action::Run(Resource::Vcpu(vm, vcpu)) => {
+            Action::Run { vm, vcpu } => {
                 let ran = self.vcpu(vm, &vmm::Request::TakeOver { vcpu: u32::from(vcpu) });
                 ran.or_else(|why| self.lose(vm).map_err(|_| why))?;
                 if !self.course.as_ref().is_some_and(|course| course.switch.is_under_way()) {
@@ -142,7 +142,6 @@ impl Service {
                 None => Ok(()),
             },
             Action::Fence(_) => self.estate(Request::Fence).map(|_| ()),
-            Action::Stop(_) | Action::Run(_) => Ok(()),
         }
     }
 

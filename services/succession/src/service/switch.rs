@@ -24,8 +24,7 @@ impl Switch {
     /// An action is about to be performed.
     pub fn begins(&mut self, action: Action) {
         match action {
-            Action::Stop(Resource::Vcpu(..))
-            | Action::Change(Resource::Vm(_), Change::Take | Change::Seize)
+            Action::Stop { .. } | Action::Change(Resource::Vm(_), Change::Take | Change::Seize)
                 if self.before.is_none() =>
             {
                 (self.before, self.answers) = (Some(counts()), 0);

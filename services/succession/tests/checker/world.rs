@@ -324,9 +324,11 @@ impl World {
             },
             Action::Launch => self.tell(1, Event::Start, mistake),
             Action::Build(_) => {}
-            Action::Stop(resource) if mistake == Mistake::StopForgotten => _ = resource,
-            Action::Stop(resource) | Action::Release(resource) => self.uses[at(resource)] &= !bit(me),
-            Action::Run(resource) | Action::Adopt(resource) => self.uses[at(resource)] |= bit(me),
+            Action::Stop { .. } if mistake == Mistake::StopForgotten => {}
+            Action::Stop { vm, vcpu } => self.uses[at(Resource::Vcpu(vm, vcpu))] &= !bit(me),
+            Action::Run { vm, vcpu } => self.uses[at(Resource::Vcpu(vm, vcpu))] |= bit(me),
+            Action::Release(resource) => self.uses[at(resource)] &= !bit(me),
+            Action::Adopt(resource) => self.uses[at(resource)] |= bit(me),
             Action::Fence(party) => {
                 self.end_of(1 - side);
                 self.sides[side].heard.clear();
@@ -350,7 +352,7 @@ fn spoil(list: &mut VecDeque<Action>, mistake: Mistake) {
         Mistake::RunBeforeWord | Mistake::OfferBeforeRelease => {
             for n in 1..list.len() {
                 let wrong = match (list[n - 1], list[n]) {
-                    (Action::Change(..), Action::Run(_)) => mistake == Mistake::RunBeforeWord,
+                    (Action::Change(..), Action::Run { .. }) => mistake == Mistake::RunBeforeWord,
                     (Action::Release(_), Action::Change(..)) => mistake == Mistake::OfferBeforeRelease,
                     _ => false,
                 };
