@@ -36,7 +36,7 @@ pub use give::Giver;
 pub use incumbent::Incumbent;
 pub use ledger::{Change, Refused, Table, Turn};
 pub use message::{FEATURES, Message, Reason, VERSION};
-pub use recovery::{Fate, fate};
+pub use recovery::may_seize;
 pub use resource::{Party, Resource, Shape};
 pub use shared::{LEDGER_MAGIC, LEDGER_WORDS, LayoutError, SharedLedger};
 pub use successor::Successor;

@@ -5,11 +5,10 @@
 //! the course says so, by the same half that the incumbent gives with.
 
 use crate::give::{home_of, leave};
-use crate::recovery::may_seize;
 use crate::take::{resume, take_next, take_said};
 use crate::{
     Action, Actions, Change, Event, FEATURES, Giver, Message, Party, Phase, Reason, Resource, State, Table,
-    Turn, VERSION,
+    Turn, VERSION, may_seize,
 };
 
 /// Where the successor is.

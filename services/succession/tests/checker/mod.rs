@@ -4,11 +4,13 @@
 //! Owns what must hold. In every world: I7, each VM under one owner, a named owner for what stands. Over all worlds:
 //! an end that is clean, a way back before retirement, and the successor alone after it.
 
+mod fate;
 pub mod world;
 
 use std::collections::{HashMap, VecDeque};
 
-use succession::{Fate, Incumbent, Party, Resource, State, Successor, Table, fate};
+use fate::{Fate, fate};
+use succession::{Incumbent, Party, Resource, State, Successor, Table};
 use world::{Kind, Machine, Mistake, SHAPE, World};
 
 /// What was found.
