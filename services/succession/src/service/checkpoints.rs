@@ -16,7 +16,6 @@ use rt::ipc::Client;
 use succession::Resource;
 
 use super::Service;
-use super::ask::ask;
 use super::course::Course;
 
 impl Service {
@@ -27,7 +26,7 @@ impl Service {
         let mut all: Vec<Info> = Vec::new();
         loop {
             let from = all.last().map_or(0, |info| info.id.saturating_add(1));
-            match ask(Checkpoint::NAME, &client, &checkpoint::Request::List { from })? {
+            match self.ask(Checkpoint::NAME, &client, &checkpoint::Request::List { from })? {
                 // Ids that do not grow would be without end.
                 checkpoint::Reply::List(list) if list.first().is_some_and(|info| info.id >= from) => {
                     all.extend(list);
@@ -66,7 +65,7 @@ impl Service {
         let client = Client::<Checkpoint>::named(service);
         let client =
             client.ok_or_else(|| format!("the manifest does not let this service command {service}"))?;
-        match ask(service, &client, &checkpoint::Request::Rest(rest))? {
+        match self.ask(service, &client, &checkpoint::Request::Rest(rest))? {
             checkpoint::Reply::Done => Ok(()),
             checkpoint::Reply::Refused(checkpoint::Refusal::Busy) => {
                 Err("a checkpoint is being made or restored".to_string())

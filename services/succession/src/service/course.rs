@@ -60,6 +60,8 @@ pub struct Course {
     pub here: Vec<bool>,
     /// VMs that were built here for the other party's to come, and are still there.
     pub built: Vec<bool>,
+    /// What is left of the other party's VMs is not asked for again before this TSC.
+    pub forgets_at: u64,
     /// The other party was launched at this TSC.
     pub launched: u64,
     /// Since this TSC the incumbent stands ready to leave.
@@ -77,6 +79,8 @@ pub struct Course {
     rests_until: u64,
     to: Channel<'static>,
     from: Channel<'static>,
+    /// The other party has written nonsense.
+    garbled: bool,
     ring: Cap<Machine>,
     peer_cpu: u32,
 }
@@ -139,6 +143,8 @@ impl Course {
             here,
             built,
             launched,
+            forgets_at: 0,
+            garbled: false,
             ready: launched,
             pulse: Pulse::new(me),
             switch: Switch::default(),
@@ -153,7 +159,7 @@ impl Course {
         })
     }
 
-    /// Whether the other party, which has taken part already, does nothing any more. True once.
+    /// Whether the other party, which has taken part already, does nothing any more.
     pub fn has_fallen_silent(&mut self) -> bool {
         let listens = match self.side {
             Side::Incumbent(side) => {
@@ -206,7 +212,9 @@ impl Course {
             Ok(message) => message.map(Event::Said),
             // A party that writes nonsense is not listened to; the ledger says what is so.
             Err(error) => {
-                log::error!("the other party's channel: {error:?}");
+                if !core::mem::replace(&mut self.garbled, true) {
+                    log::error!("the other party's channel: {error:?}");
+                }
                 None
             }
         }

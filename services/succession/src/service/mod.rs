@@ -114,6 +114,12 @@ impl Service {
                     if first { "goes on after a restart" } else { "started beside another hypervisor" }
                 );
             }
+            // What was carved out goes back.
+            Err(_) if first && bridge::value(estate::LEDGER_AT) == 0 => {
+                let settled = self.estate(estate::Request::Settle);
+                self.message = settled.map_or_else(|why| why, |_| "nothing had begun".to_string());
+                log::warn!("a succession was to begin before a restart: {}", self.message);
+            }
             Err(why) => {
                 log::error!("the bridge: {why}");
                 self.message = why;
@@ -127,6 +133,10 @@ impl Service {
             return Reply::Denied;
         }
         let done = match request {
+            // It takes memory that the course may need.
+            Request::Stage { .. } | Request::Part { .. } if self.course.is_some() => {
+                Err("a succession is under way: an image can be sent after it".to_string())
+            }
             Request::Stage { bytes } => self.image.begin(bytes).map(|()| Reply::Staged(0)),
             Request::Part { offset, packed } => self.part(offset, &packed).map(Reply::Staged),
             Request::Plan => Ok(Reply::Plan(self.plan())),
@@ -157,8 +167,8 @@ impl Service {
             return Err(plan.obstacles.join("; "));
         }
         let begun = time::now();
-        let carved = self.estate(estate::Request::Carve(launch::CARVE_OUT))?;
-        let prepared = self.prepare(&carved, begun);
+        let carved = self.estate(estate::Request::Carve(launch::CARVE_OUT));
+        let prepared = carved.and_then(|carved| self.prepare(&carved, begun));
         if prepared.is_err() {
             // Nothing has begun: what was carved out goes back.
             self.course = None;

@@ -19,13 +19,19 @@ use super::{GLANCE_MS, Service, switch};
 
 /// Several times what a VMM takes from its answer to the entry.
 const ENTRY_US: u64 = 20;
+/// More messages than either party has to say at once.
+const MOST_HEARD: u32 = 128;
+/// Before what could not be cleared up is tried again.
+const AGAIN_MS: u64 = 1000;
 
 impl Service {
-    /// Feeds the protocol's machine until it waits.
+    /// Feeds the protocol's machine until it waits, or the other party has said much at once: others are served then, before it is heard out.
     pub fn pump(&mut self) {
-        while let Some(course) = self.course.as_mut() {
+        let mut heard = 0;
+        while let Some(course) = self.course.as_mut().filter(|_| heard < MOST_HEARD) {
             course.pulse.beat();
             let Some(event) = course.next_event() else { break };
+            heard += u32::from(matches!(event, Event::Said(_)));
             if matches!(event, Event::Said(Message::Ready(_))) {
                 // A VM stops next. Whoever was answered just now and waits for this CPU goes first, and not before the VMM in the middle of it.
                 syscall::yield_now();
@@ -217,21 +223,29 @@ impl Service {
     fn forget(&mut self) {
         let Some(course) = self.course.as_mut() else { return };
         let (me, ledger) = (course.me, &course.ledger);
-        let mut gone = None;
         for (vm, here) in (0..).zip(&mut course.here) {
             *here |= ledger.holds(me, Resource::Vm(vm));
-            if *here && ledger.holds(me.peer(), Resource::Vm(vm)) {
-                (*here, gone) = (false, Some(vm));
-                if let Some(built) = course.built.get_mut(usize::from(vm)) {
-                    *built = false;
-                }
-                break;
-            }
         }
-        if let Some(vm) = gone
-            && let Err(why) = self.estate(Request::Forget(vm))
-        {
-            log::warn!("VM {vm} is the other party's, and not gone here: {why}");
+        let is_gone = |vm: &u8| ledger.holds(me.peer(), Resource::Vm(*vm));
+        let here = (0..).zip(&course.here).filter(|(_, here)| **here).map(|(vm, _)| vm);
+        let Some(vm) = here.into_iter().find(is_gone).filter(|_| time::now() >= course.forgets_at) else {
+            return;
+        };
+        if let Some(built) = course.built.get_mut(usize::from(vm)) {
+            *built = false;
+        }
+        let forgotten = self.estate(Request::Forget(vm));
+        let Some(course) = self.course.as_mut() else { return };
+        match forgotten {
+            Ok(_) => {
+                if let Some(here) = course.here.get_mut(usize::from(vm)) {
+                    *here = false;
+                }
+            }
+            Err(why) => {
+                course.forgets_at = time::after_ms(AGAIN_MS);
+                log::warn!("VM {vm} is the other party's, and not gone here: {why}");
+            }
         }
     }
 
