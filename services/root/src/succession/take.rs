@@ -92,21 +92,21 @@ pub fn free(system: &mut System, number: u8) -> Result<()> {
     let System { estate, succession, .. } = system;
     let Some(course) = succession else { return Ok(()) };
     let Some(blocks) = course.blocks.get_mut(usize::from(number)) else { return Ok(()) };
-    if blocks.is_empty() {
-        let ranges = course.inventory.extents.get(usize::from(number)).map(|extent| extent.ranges.clone());
-        for block in ranges::blocks(&ranges.unwrap_or_default()) {
-            blocks.push((estate.adopt(block, ObjectType::Untyped)?, block));
-        }
-        for &(cap, block) in blocks.iter() {
-            estate.add(Cap::new(cap), block);
-        }
-        return Ok(());
-    }
     for (cap, block) in blocks.iter_mut().filter(|(cap, _)| *cap == 0) {
         *cap = estate.adopt(*block, ObjectType::Untyped)?;
         if !course.first {
             estate.add(Cap::new(*cap), *block);
         }
+    }
+    if course.first {
+        return Ok(());
+    }
+    // Its own list grows as blocks come: where an earlier request has failed this one goes on.
+    let ranges = course.inventory.extents.get(usize::from(number)).map(|extent| extent.ranges.clone());
+    for block in ranges::blocks(&ranges.unwrap_or_default()).skip(blocks.len()) {
+        let cap = estate.adopt(block, ObjectType::Untyped)?;
+        blocks.push((cap, block));
+        estate.add(Cap::new(cap), block);
     }
     Ok(())
 }
