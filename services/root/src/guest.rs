@@ -32,11 +32,9 @@ impl GuestMemory {
         Ok(memory)
     }
 
-    /// Memory that comes from another instance, as it is.
-    pub fn arriving(estate: &mut Estate, bytes: u64, blocks: &[estate::Block]) -> Result<Self> {
-        let mut memory = Self { space: make_space(estate, bytes)?, frames: Frames::elsewhere(blocks) };
-        memory.come(estate)?;
-        Ok(memory)
+    /// Memory that another instance has, and that is yet to come.
+    pub fn elsewhere(estate: &mut Estate, bytes: u64, blocks: &[estate::Block]) -> Result<Self> {
+        Ok(Self { space: make_space(estate, bytes)?, frames: Frames::elsewhere(blocks) })
     }
 
     /// The memory leaves, unchanged. Whoever had it mapped has it no more.
@@ -44,7 +42,7 @@ impl GuestMemory {
         self.frames.leave(estate, |frame| frame.unmap().map_err(core("unmap guest memory")))
     }
 
-    /// The memory comes (back).
+    /// The memory comes (back). Repeated, it goes on where it failed.
     pub fn come(&mut self, estate: &mut Estate) -> Result<()> {
         self.frames.come(estate)?;
         self.map()

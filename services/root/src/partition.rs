@@ -54,7 +54,7 @@ pub struct Partition {
     pub faults: Cap<Endpoint>,
     /// Interrupt lines, bound to the doorbell.
     pub interrupts: Vec<(u32, Cap<Interrupt>)>,
-    /// Guest memory, for a VM.
+    /// Guest memory, for a VM: all of it is here and mapped.
     pub guest: Option<GuestMemory>,
     /// Page store.
     pub store: Frames,
@@ -70,7 +70,7 @@ pub struct Partition {
     pub cpu: usize,
     /// Slots of its CSpace for its ports, in the order of the manifest.
     pub port_slots: Vec<CPtr>,
-    /// Guest memory that another instance has for now.
+    /// Guest memory that another instance has for now, wholly or in part.
     pub guest_away: Option<GuestMemory>,
     /// Of a VM that came from another instance: what is told of it there.
     pub arrival: Option<estate::Vm>,

@@ -142,13 +142,13 @@ pub fn build(system: &mut System, vm: u8) -> Result<()> {
         let System { estate, partitions, .. } = system;
         let partition = &mut partitions[index];
         if partition.guest.is_none() {
-            let mut guest = match partition.guest_away.take() {
+            // What has come stays there over a failure, and the next request goes on.
+            let away = match partition.guest_away.take() {
                 Some(guest) => guest,
-                None => GuestMemory::arriving(estate, told.memory_bytes, &told.memory)?,
+                None => GuestMemory::elsewhere(estate, told.memory_bytes, &told.memory)?,
             };
-            let came = guest.come(estate);
-            partition.guest = Some(guest);
-            came?;
+            partition.guest_away.insert(away).come(estate)?;
+            partition.guest = partition.guest_away.take();
         }
         partition.arrival = Some(told);
         partition.arrives = true;
