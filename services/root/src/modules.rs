@@ -44,13 +44,11 @@ impl Module {
         Ok(Self { name: scratch::module_name(info).to_string(), base: info.base, bytes: info.size, frames })
     }
 
-    /// A module that comes from another instance.
-    pub fn arriving(estate: &mut Estate, from: &estate::Module) -> Result<Self> {
+    /// A module that another instance has, and that is yet to come.
+    pub fn elsewhere(from: &estate::Module) -> Self {
         let blocks = ranges::blocks(core::slice::from_ref(&from.range));
         let frames = blocks.map(|block| (0, block.address - from.range.base, block.bits)).collect();
-        let mut module = Self { name: from.name.clone(), base: from.range.base, bytes: from.bytes, frames };
-        module.come(estate)?;
-        Ok(module)
+        Self { name: from.name.clone(), base: from.range.base, bytes: from.bytes, frames }
     }
 
     /// As the other instance gets to know it.
@@ -77,7 +75,7 @@ impl Module {
         Ok(())
     }
 
-    /// Its memory comes (back).
+    /// Its memory comes (back). Repeated, it goes on where it failed.
     pub fn come(&mut self, estate: &mut Estate) -> Result<()> {
         for (cap, offset, bits) in self.frames.iter_mut().filter(|(cap, ..)| *cap == 0) {
             let block = Block { address: self.base + *offset, bits: *bits };

@@ -181,9 +181,11 @@ fn bring_modules(system: &mut System, names: [&alloc::string::String; 2]) -> Res
     let System { estate, succession, modules, .. } = system;
     let Some(course) = succession else { return Ok(()) };
     for told in course.inventory.modules.iter().filter(|module| names.contains(&&module.name)) {
-        match modules.iter_mut().find(|module| module.name == told.name) {
-            Some(module) => module.come(estate)?,
-            None => modules.push(Module::arriving(estate, told)?),
+        if !modules.iter().any(|module| module.name == told.name) {
+            modules.push(Module::elsewhere(told));
+        }
+        for module in modules.iter_mut().filter(|module| module.name == told.name) {
+            module.come(estate)?;
         }
     }
     Ok(())
