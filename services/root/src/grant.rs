@@ -197,13 +197,17 @@ fn narrow(system: &mut System, index: usize, ports: manifest::Ports) -> Result<C
     Ok(narrow)
 }
 
-/// Gives a partition that runs the ports that it has places for.
+/// Gives a partition that runs the ports that it has places for. What it has already it keeps.
 pub fn ports_come(system: &mut System, index: usize) -> Result<()> {
     let Some(node) = system.partitions[index].node else { return Ok(()) };
     for (number, ports) in system.partitions[index].spec.ports.clone().into_iter().enumerate() {
         let slot = system.partitions[index].port_slots.get(number).copied().unwrap_or(0);
         let narrow = narrow(system, index, ports)?;
-        node.mint(narrow, slot, Rights::READ.or(Rights::WRITE), 0).map_err(core("give the ports"))?;
+        match node.mint(narrow, slot, Rights::READ.or(Rights::WRITE), 0) {
+            // Given by an earlier request, which failed later on.
+            Ok(()) | Err(rt::Error::SlotOccupied) => {}
+            Err(error) => return Err(core("give the ports")(error)),
+        }
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use rt::cap::Machine;
 use rt::{Cap, layout, time};
 
 use super::bridge::Bridge;
-use super::course;
+use super::{Course, course};
 use crate::failure::{Failure, Result, core};
 use crate::grant;
 use crate::guest::GuestMemory;
@@ -113,22 +113,28 @@ pub fn free(system: &mut System, number: u8) -> Result<()> {
 
 /// Ports and interrupts, and what was waiting for them.
 pub fn line(system: &mut System, number: u8) -> Result<()> {
-    let course = course(system)?;
-    let here =
-        course.lines.get_mut(usize::from(number)).ok_or_else(|| Failure::new("there is no such line"))?;
-    if core::mem::replace(here, true) {
+    let Course { inventory, lines, .. } = course(system)?;
+    let place = usize::from(number);
+    let (Some(line), Some(&here)) = (inventory.lines.get(place), lines.get(place)) else {
+        return Err(Failure::new("there is no such line"));
+    };
+    if here {
         return Ok(());
     }
-    let service = course.inventory.lines[usize::from(number)].service.clone();
-    let Some(index) = system.partitions.iter().position(|partition| partition.spec.name == service) else {
-        return Ok(());
-    };
-    if system.partitions[index].node.is_some() {
+    let service = line.service.clone();
+    let index = system.partitions.iter().position(|partition| partition.spec.name == service);
+    if let Some(index) = index.filter(|&index| system.partitions[index].node.is_some()) {
         grant::ports_come(system, index)?;
         system.partitions[index].doorbell.signal().map_err(core("ring"))?;
     }
-    system.bind_interrupts(index);
-    system.start_the_rest();
+    // Nothing fails from here on; what starts asks whether its line is here.
+    if let Some(here) = course(system)?.lines.get_mut(place) {
+        *here = true;
+    }
+    if let Some(index) = index {
+        system.bind_interrupts(index);
+        system.start_the_rest();
+    }
     Ok(())
 }
 
