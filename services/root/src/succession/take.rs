@@ -158,7 +158,7 @@ pub fn build(system: &mut System, vm: u8) -> Result<()> {
         }
         partition.arrival = Some(told);
         partition.arrives = true;
-        system.start_one(index);
+        system.open_and_start(index);
         system.estate.look_away();
         if let ProcessState::Refused(reason) = &system.partitions[index].state {
             return Err(Failure::new(reason.clone()));
