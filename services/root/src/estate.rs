@@ -170,6 +170,18 @@ impl Estate {
         adopted.map(|()| slot).map_err(core("adopt memory"))
     }
 
+    /// Adopts memory to take from: each of these blocks that can be had. What failed first is said at the end.
+    pub fn take_in(&mut self, blocks: impl IntoIterator<Item = Block>) -> Result<()> {
+        let mut taken = Ok(());
+        for block in blocks {
+            match self.adopt(block, ObjectType::Untyped) {
+                Ok(cap) => self.add(Cap::new(cap), block),
+                Err(failure) => taken = taken.and(Err(failure)),
+            }
+        }
+        taken
+    }
+
     /// Memory of which nothing is used or mapped leaves, unchanged, and its slot is free.
     pub fn surrender<T>(&mut self, memory: Cap<T>) -> Result<()> {
         let machine: Cap<Machine> = Cap::new(abi::boot::slot::MACHINE);

@@ -16,6 +16,7 @@ use rt::{Cap, layout};
 
 use super::bridge::{Bridge, LIMIT};
 use super::{CarveOut, Course, course, take};
+use crate::estate::Estate;
 use crate::failure::{Failure, Result, core};
 use crate::partition::Partition;
 use crate::system::System;
@@ -179,7 +180,7 @@ fn list_free(
     free: Vec<(Cap<Untyped>, Block)>,
     inventory: &mut Inventory,
     blocks: &mut Vec<Vec<(abi::CPtr, Block)>>,
-    estate: &mut crate::estate::Estate,
+    estate: &mut Estate,
 ) {
     let all = free.iter().map(|(_, block)| Range { base: block.address, bytes: block.size() }).collect();
     let mut ranges = ranges::join(all);
@@ -312,7 +313,8 @@ pub fn launch(system: &mut System, entry: u64, information: u64) -> Result<()> {
     Ok(())
 }
 
-/// It is over, and this party owns everything.
+/// It is over, and this party owns everything. The succession is forgotten, so this cannot be asked for again: what can be done is done,
+/// whatever fails.
 pub fn settle(system: &mut System) -> Result<()> {
     let Some(course) = system.succession.take() else { return Ok(()) };
     // All VMs are here: a VMM that is started anew starts its VM.
@@ -327,21 +329,30 @@ pub fn settle(system: &mut System) -> Result<()> {
 fn settle_first(system: &mut System, course: Course) -> Result<()> {
     let estate = &mut system.estate;
     course.bridge.end(estate);
-    if let Some(carve) = course.carve {
-        if carve.mapped != 0 {
-            estate.discard(carve.mapped);
-        }
-        let frame = match carve.frame.cptr() {
-            0 => estate.adopt(carve.block, ObjectType::Frame)?,
-            frame => frame,
-        };
-        estate.discard(frame);
-        estate.add(carve.untyped, carve.block);
-    }
+    let uncarved = course.carve.map_or(Ok(()), |carve| uncarve(estate, &carve));
+    let mut missing = Vec::new();
     for (cap, block) in course.blocks.into_iter().flatten() {
-        estate.add(Cap::new(cap), block);
+        match cap {
+            0 => missing.push(block),
+            cap => estate.add(Cap::new(cap), block),
+        }
     }
+    let taken = estate.take_in(missing);
     system.start_the_rest();
+    uncarved.and(taken)
+}
+
+/// The carve-out is memory to take from again.
+fn uncarve(estate: &mut Estate, carve: &CarveOut) -> Result<()> {
+    if carve.mapped != 0 {
+        estate.discard(carve.mapped);
+    }
+    let frame = match carve.frame.cptr() {
+        0 => estate.adopt(carve.block, ObjectType::Frame)?,
+        frame => frame,
+    };
+    estate.discard(frame);
+    estate.add(carve.untyped, carve.block);
     Ok(())
 }
 
@@ -349,12 +360,9 @@ fn settle_second(system: &mut System, course: Course) -> Result<()> {
     course.bridge.end(&mut system.estate);
     let homes = course.inventory.extents.iter().filter(|extent| extent.used == Use::First);
     let home: Vec<Range> = homes.flat_map(|extent| extent.ranges.clone()).collect();
-    for block in ranges::blocks(&home) {
-        let cap = Cap::new(system.estate.adopt(block, ObjectType::Untyped)?);
-        system.estate.add(cap, block);
-    }
+    let taken = system.estate.take_in(ranges::blocks(&home));
     let all = course.inventory.extents.iter().flat_map(|extent| extent.ranges.clone());
     system.memory = ranges::join(all.collect());
     system.start_the_rest();
-    Ok(())
+    taken
 }
