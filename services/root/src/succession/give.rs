@@ -154,17 +154,13 @@ pub fn forget(system: &mut System, vm: u8) -> Result<()> {
     Ok(())
 }
 
-/// Whatever the other party does, its CPUs stop: all that are not this one's.
+/// Whatever the other party does, its CPUs stop: all that are not this one's. One that cannot be stopped does not keep the others running.
 pub fn fence(system: &mut System) -> Result<()> {
     let machine: Cap<Machine> = Cap::new(slot::MACHINE);
     let ids = course(system)?.inventory.cpus.clone();
-    for id in ids {
-        let ours = system.cpus.iter().any(|cpu| cpu.online && cpu.apic_id == id);
-        if !ours {
-            machine.init(id).map_err(core("stop a CPU"))?;
-        }
-    }
-    Ok(())
+    let theirs = |id: &u32| !system.cpus.iter().any(|cpu| cpu.online && cpu.apic_id == *id);
+    let stop = |id: u32| machine.init(id).map_err(core("stop a CPU"));
+    ids.into_iter().filter(theirs).map(stop).fold(Ok(()), Result::and)
 }
 
 /// Fault injection: this hypervisor is no more. Nobody is told, and no word of the ledger changes.
