@@ -37,9 +37,11 @@ impl GuestMemory {
         Ok(Self { space: make_space(estate, bytes)?, frames: Frames::elsewhere(blocks) })
     }
 
-    /// The memory leaves, unchanged. Whoever had it mapped has it no more.
+    /// The memory leaves, unchanged. Whoever had it mapped has it no more. Repeated, it goes on where it failed.
     pub fn leave(&mut self, estate: &mut Estate) -> Result<()> {
-        self.frames.leave(estate, |frame| frame.unmap().map_err(core("unmap guest memory")))
+        self.frames.leave(estate, |frame| {
+            frame.unmap().or_else(unless(rt::Error::NotMapped)).map_err(core("unmap guest memory"))
+        })
     }
 
     /// The memory comes (back). Repeated, it goes on where it failed.
@@ -51,14 +53,15 @@ impl GuestMemory {
     fn map(&self) -> Result<()> {
         for (frame, block) in self.frames.iter() {
             let mapped = frame.map(self.space, block.address, Rights::READ.or(Rights::WRITE));
-            mapped.or_else(mapped_already).map_err(core("map guest memory"))?;
+            mapped.or_else(unless(rt::Error::AlreadyMapped)).map_err(core("map guest memory"))?;
         }
         Ok(())
     }
 }
 
-fn mapped_already(error: rt::Error) -> core::result::Result<(), rt::Error> {
-    if error == rt::Error::AlreadyMapped { Ok(()) } else { Err(error) }
+/// Lets the error pass by which the core says that an earlier request has done it.
+fn unless(done: rt::Error) -> impl Fn(rt::Error) -> core::result::Result<(), rt::Error> {
+    move |error| if error == done { Ok(()) } else { Err(error) }
 }
 
 fn make_space(estate: &mut Estate, bytes: u64) -> Result<Cap<GuestSpace>> {

@@ -124,21 +124,19 @@ pub fn line(system: &mut System, number: u8) -> Result<()> {
     Ok(())
 }
 
-/// A VM that is the other party's by now.
+/// A VM that is the other party's by now. Repeated, it goes on where it failed.
 pub fn forget(system: &mut System, vm: u8) -> Result<()> {
     let index = super::take::partition_of(system, vm)?;
     let System { estate, partitions, modules, .. } = system;
     let partition = &mut partitions[index];
-    if partition.guest.is_none() {
-        return Ok(());
+    if partition.guest.is_some() {
+        partition.tear_down(estate)?;
+        partition.state = ProcessState::Away;
+        partition.arrives = true;
+        partition.guest_away = partition.guest.take();
     }
-    partition.tear_down(estate)?;
-    partition.state = ProcessState::Away;
-    partition.arrives = true;
-    if let Some(mut guest) = partition.guest.take() {
-        let left = guest.leave(estate);
-        partition.guest_away = Some(guest);
-        left?;
+    if let Some(guest) = &mut partition.guest_away {
+        guest.leave(estate)?;
     }
     // A module leaves with the last VM that starts from it.
     for module in modules {
