@@ -79,10 +79,26 @@ pub fn follow_each_other(blocks: &[estate::Block], address: u64) -> bool {
     })
 }
 
+/// Whether blocks that another instance tells of make up guest memory of so many bytes: mapped from guest-physical 0 on, no more and no less.
+#[must_use]
+pub fn make_up(blocks: &[estate::Block], bytes: u64) -> bool {
+    let size = |block: &estate::Block| 1 << block.bits;
+    follow_each_other(blocks, 0) && blocks.iter().map(size).fold(0, u64::saturating_add) == bytes
+}
+
+/// Whether a module that another instance tells of lies in whole pages, of `most` bytes at most, and its bytes in those.
+#[must_use]
+pub fn is_within_pages(module: &estate::Module, most: u64) -> bool {
+    let Range { base, bytes } = module.range;
+    let whole = base % PAGE_SIZE == 0 && bytes % PAGE_SIZE == 0 && base.checked_add(bytes).is_some();
+    whole && module.bytes <= bytes && bytes <= most
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Range, blocks, follow_each_other, join, pages, rest, subtract};
-    use api::estate::Block;
+    use super::{Range, blocks, follow_each_other, is_within_pages, join, make_up, pages, rest, subtract};
+    use alloc::string::String;
+    use api::estate::{Block, Module};
 
     fn ranges(pairs: &[(u64, u64)]) -> Vec<Range> {
         pairs.iter().map(|&(base, end)| Range { base, bytes: end - base }).collect()
@@ -142,6 +158,47 @@ mod tests {
             assert!(!follow_each_other(&bad, 1 << 40), "{bad:?}");
         }
         assert!(!follow_each_other(&[block(0, 30, !((1 << 30) - 1)); 2], !((1 << 30) - 1)));
+    }
+
+    #[test]
+    fn guest_memory_is_told_of_from_zero_to_its_end() {
+        const BYTES: u64 = (1 << 30) + (1 << 21);
+        let block = |base, bits, at| Block { base, bits, at };
+        let good = [block(0x4000_0000, 30, 0), block(0x20_0000, 21, 1 << 30)];
+        assert!(make_up(&good, BYTES) && make_up(&[], 0));
+        let after = |at| [good[0], Block { at, ..good[1] }];
+        let hole = after((1 << 30) + (1 << 21));
+        let overlap = after((1 << 30) - (1 << 21));
+        let outside = after(!((1 << 21) - 1));
+        let wrap = [good[0], block(0, 21, 0)];
+        for bad in [&hole[..], &overlap, &outside, &wrap, &good[..1], &good[1..], &[], &[good[1], good[0]]] {
+            assert!(!make_up(bad, BYTES), "{bad:?}");
+        }
+        let longer = [good[0], good[1], block(0, 12, BYTES)];
+        assert!(!make_up(&longer, BYTES) && !make_up(&good, BYTES - (1 << 21)) && !make_up(&good, u64::MAX));
+        for bits in [0, 11, 31, 63, 64, 255] {
+            assert!(!make_up(&[Block { bits, ..good[0] }, good[1]], BYTES), "{bits}");
+        }
+    }
+
+    #[test]
+    fn a_module_lies_in_its_pages() {
+        const MOST: u64 = 7 << 30;
+        let module =
+            |base, size, bytes| Module { name: String::new(), range: Range { base, bytes: size }, bytes };
+        assert!(is_within_pages(&module(0x1000, 0x2000, 0x1001), MOST));
+        assert!(is_within_pages(&module(0x1000, MOST, MOST), MOST));
+        for bad in [
+            module(0x1000, 0x2000, 0x2001),
+            module(0x1000, 0x2000, u64::MAX),
+            module(0x1800, 0x2000, 0x1000),
+            module(0x1000, 0x1800, 0x1000),
+            module(0x1000, MOST + 0x1000, 0x1000),
+            module(0x1000, !0xfff, 0x1000),
+            module(!0xfff, 0x2000, 0x1000),
+        ] {
+            assert!(!is_within_pages(&bad, MOST), "{bad:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use api::estate::Use;
 use api::root::ProcessState;
 use root::ranges;
 use rt::cap::Machine;
+use rt::scratch::{MODULE_ALIGN, MODULE_STRIDE};
 use rt::{Cap, layout, time};
 
 use super::bridge::Bridge;
@@ -19,6 +20,8 @@ use crate::system::{CpuPlace, System};
 
 /// How long a CPU stands after an INIT before it may be started (SDM vol. 3A, 9.4.4.1).
 const INIT_MS: u64 = 10;
+/// Most bytes of a module that comes: it fits its window wherever it begins.
+const MODULE_MAX: u64 = MODULE_STRIDE - MODULE_ALIGN;
 
 /// Where a CPU with this APIC id stands among those that are or were here.
 pub fn place_of(system: &System, apic_id: u32) -> Result<usize> {
@@ -180,7 +183,14 @@ fn check(system: &System, index: usize, told: &api::estate::Vm) -> Result<()> {
     let fits = partition.spec.vm.as_ref().is_some_and(|vm| {
         vm.vcpus == told.vcpus && vm.memory_bytes == told.memory_bytes && vm.kind == told.kind
     });
-    if fits { Ok(()) } else { Err(Failure::new("the manifest has a VM of this name that is made otherwise")) }
+    if !fits {
+        return Err(Failure::new("the manifest has a VM of this name that is made otherwise"));
+    }
+    // The other party wrote down where the memory lies and where it is mapped.
+    if !ranges::make_up(&told.memory, told.memory_bytes) {
+        return Err(Failure::new("the memory of the VM is not as it should be"));
+    }
+    Ok(())
 }
 
 fn bring_modules(system: &mut System, names: [&alloc::string::String; 2]) -> Result<()> {
@@ -188,6 +198,9 @@ fn bring_modules(system: &mut System, names: [&alloc::string::String; 2]) -> Res
     let Some(course) = succession else { return Ok(()) };
     for told in course.inventory.modules.iter().filter(|module| names.contains(&&module.name)) {
         if !modules.iter().any(|module| module.name == told.name) {
+            if !ranges::is_within_pages(told, MODULE_MAX) {
+                return Err(Failure::new("a module of the VM is not as it should be"));
+            }
             modules.push(Module::elsewhere(told));
         }
         for module in modules.iter_mut().filter(|module| module.name == told.name) {
