@@ -268,11 +268,11 @@ fn show(system: &mut System, caller: usize) -> Result<()> {
     let space = system.partitions[caller].space.ok_or_else(|| Failure::new("the service does not run"))?;
     let rights = Rights::READ.or(Rights::WRITE);
     let copy = system.estate.derive(frame.cptr(), rights, 0)?;
-    Cap::<Frame>::new(copy).map(space, layout::CARVE_OUT, rights).map_err(core("map the carve-out"))?;
+    // Noted first: where mapping it fails, settling takes it back.
     if let Some(carve) = super::course(system)?.carve.as_mut() {
         carve.mapped = copy;
     }
-    Ok(())
+    Cap::<Frame>::new(copy).map(space, layout::CARVE_OUT, rights).map_err(core("map the carve-out"))
 }
 
 fn carved(system: &mut System) -> Result<Reply> {
