@@ -133,21 +133,12 @@ impl Estate {
         self.pieces.retain(|piece| piece.cap != cap);
     }
 
-    /// Takes all memory that is not used, but for about `keep` bytes, as blocks.
+    /// Takes all memory that is not used, but for about `keep` bytes, as blocks. If that fails, nothing is taken.
     pub fn detach_free(&mut self, keep: u64) -> Result<Vec<(Cap<Untyped>, Block)>> {
-        let mut free = Vec::new();
-        for index in 0..self.pieces.len() {
-            let Piece { cap, base, size, used } = self.pieces[index];
-            if used == 0 && size <= 1 << ranges::LARGEST_BITS {
-                free.push((cap, Block { address: base, bits: size.ilog2() as u8 }));
-                continue;
-            }
-            for block in ranges::rest(base, size.ilog2() as u8, used) {
-                free.push((Cap::new(self.make(cap, ObjectType::Untyped, block.bits)?), block));
-            }
-            self.pieces[index].used = size;
-        }
-        self.pieces.retain(|piece| piece.used > 0);
+        self.cut_rests()?;
+        let block = |piece: &Piece| Block { address: piece.base, bits: piece.size.ilog2() as u8 };
+        let unused = self.pieces.extract_if(.., |piece| piece.used == 0);
+        let mut free: Vec<_> = unused.map(|piece| (piece.cap, block(&piece))).collect();
         // What is kept is kept in small blocks.
         free.sort_by_key(|(_, block)| (core::cmp::Reverse(block.bits), block.address));
         let mut kept = 0;
@@ -157,6 +148,22 @@ impl Estate {
             self.add(cap, block);
         }
         Ok(free)
+    }
+
+    /// Cuts what is left of each piece, and what is too large to change owner at once, into pieces of which nothing is used.
+    fn cut_rests(&mut self) -> Result<()> {
+        for index in 0..self.pieces.len() {
+            let Piece { cap, base, size, used } = self.pieces[index];
+            if used == 0 && size <= 1 << ranges::LARGEST_BITS {
+                continue;
+            }
+            for block in ranges::rest(base, size.ilog2() as u8, used) {
+                let made = self.make(cap, ObjectType::Untyped, block.bits)?;
+                self.pieces[index].used = block.address + block.size() - base;
+                self.add(Cap::new(made), block);
+            }
+        }
+        Ok(())
     }
 
     /// Takes memory in that this instance does not have.
