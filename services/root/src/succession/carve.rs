@@ -85,10 +85,15 @@ pub fn carve(system: &mut System, caller: usize, bytes: u64) -> Result<Reply> {
             lines: Vec::new(),
         });
         let ready = describe(system, place).and_then(|()| show(system, caller));
-        if let Err(failure) = ready {
-            settle(system)?;
-            return Err(failure);
+        if let Err(Failure(reason)) = ready {
+            return Err(match settle(system) {
+                Ok(()) => Failure(reason),
+                Err(Failure(and)) => Failure(format!("{reason}; giving it back: {and}")),
+            });
         }
+    } else {
+        // The caller may have been started anew, and see nothing yet.
+        show(system, caller)?;
     }
     carved(system)
 }
@@ -260,19 +265,25 @@ fn describe_vm(system: &System, partition: &Partition) -> Vm {
     )
 }
 
-/// Maps carve-out and bridge into the service.
+/// Maps carve-out and bridge into the service, which may have had them mapped before.
 fn show(system: &mut System, caller: usize) -> Result<()> {
     super::bridge::open(system, caller)?;
-    let course = course(system)?;
-    let frame = course.carve.as_ref().map(|carve| carve.frame).unwrap_or(Cap::new(0));
     let space = system.partitions[caller].space.ok_or_else(|| Failure::new("the service does not run"))?;
-    let rights = Rights::READ.or(Rights::WRITE);
-    let copy = system.estate.derive(frame.cptr(), rights, 0)?;
-    // Noted first: where mapping it fails, settling takes it back.
-    if let Some(carve) = super::course(system)?.carve.as_mut() {
-        carve.mapped = copy;
+    let System { estate, succession, .. } = system;
+    let carve = succession.as_mut().and_then(|course| course.carve.as_mut());
+    let carve = carve.ok_or_else(|| Failure::new("it was carved out by the other party"))?;
+    if carve.frame.cptr() == 0 {
+        return Err(Failure::new("the carve-out is launched already"));
     }
-    Cap::<Frame>::new(copy).map(space, layout::CARVE_OUT, rights).map_err(core("map the carve-out"))
+    if carve.mapped != 0 {
+        estate.discard(carve.mapped);
+        carve.mapped = 0;
+    }
+    let rights = Rights::READ.or(Rights::WRITE);
+    // Noted first: where mapping it fails, settling takes it back.
+    carve.mapped = estate.derive(carve.frame.cptr(), rights, 0)?;
+    let copy: Cap<Frame> = Cap::new(carve.mapped);
+    copy.map(space, layout::CARVE_OUT, rights).map_err(core("map the carve-out"))
 }
 
 fn carved(system: &mut System) -> Result<Reply> {
