@@ -2,7 +2,8 @@
 //! The giving half of both machines: one resource after the other, until only the giver's home is left.
 //!
 //! It waits by looking at the ledger: a resource is given when its word names the other party, whatever was said or
-//! not heard. A VM's vCPUs stop one by one, its own word follows, and by that one exchange all of it has changed
+//! not heard. A CPU is given when the other party says that it runs there: CPUs are started in a page that both use, one at a time. Had that been
+//! said before a restart, the restart brings everything back, or giving begins anew. A VM's vCPUs stop one by one, its own word follows, and by that one exchange all of it has changed
 //! owner. Used by the incumbent in a succession, and by the successor when things go back.
 
 use crate::{Action, Actions, Change, Event, Message, Party, Resource, State, Table};
@@ -30,7 +31,9 @@ impl Giver {
             (Self::Preparing(vm), Event::Said(Message::Ready(ready))) if ready == vm => Self::park(vm, table),
             (Self::Preparing(_), _) => (self, Actions::NONE),
             (Self::Parking(vm), _) => Self::park(vm, table),
-            (Self::Offering(resource), _) if table.owner(resource) != Some(me) => Self::choose(me, table),
+            (Self::Offering(resource), event) if is_given(resource, me, table, event) => {
+                Self::choose(me, table)
+            }
             (Self::Offering(_) | Self::Empty, _) => (self, Actions::NONE),
         }
     }
@@ -63,6 +66,11 @@ impl Giver {
         // The state lies in the bridge before the word says so.
         (Self::Parking(vm), Actions::two(Action::Stop { vm, vcpu }, Action::Change(of(vcpu), Change::Offer)))
     }
+}
+
+fn is_given(resource: Resource, me: Party, table: &impl Table, event: Event) -> bool {
+    let runs = event == Event::Said(Message::Taken(resource));
+    table.owner(resource) != Some(me) && (runs || !matches!(resource, Resource::Cpu(_)))
 }
 
 /// The order in which things are given. Forwards: memory, so that the other party has something to build with; VMs, a CPU after each, so

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every interleaving of a succession of two VMs (one with two vCPUs), three CPUs, five extents and a line.
+//! Every interleaving of a succession of two VMs (one with two vCPUs), four CPUs, five extents and a line.
 
 mod checker;
 

@@ -11,8 +11,8 @@ use succession::{
     Successor, Table, Turn, Word,
 };
 
-pub const SHAPE: Shape = Shape { vms: 2, vcpus: 2, lines: 1, cpus: 3, extents: 5 };
-const WORDS: usize = 15;
+pub const SHAPE: Shape = Shape { vms: 2, vcpus: 2, lines: 1, cpus: 4, extents: 5 };
+const WORDS: usize = 16;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Ledger {
@@ -170,6 +170,16 @@ impl World {
             self.faults(side, &mut next);
         }
         next
+    }
+
+    /// The CPU that a party is about to start.
+    pub fn starts(&self, side: usize) -> Option<Resource> {
+        match self.sides[side].pending.front() {
+            Some(&Action::Adopt(cpu @ Resource::Cpu(_))) => {
+                Some(cpu).filter(|cpu| !self.uses(self.party(side), *cpu))
+            }
+            _ => None,
+        }
     }
 
     fn steps(&self, side: usize, mistake: Mistake, next: &mut Vec<(Kind, World)>) {
