@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Successions, driven from the host as an operator drives them.
 //!
-//! Owns the conversation: the image goes up in parts, the plan is read, the succession begins, and its progress is followed
+//! For demos, benches and scenario tests. Owns the conversation: the image goes up in parts, the plan is read, the succession begins, and its progress is followed
 //! over the operator's line, which in the middle of it changes hands.
 
 use crate::live::Live;
@@ -147,7 +147,7 @@ pub struct Done {
 /// One succession from the staging of the image to its end.
 pub fn succeed(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str)) -> Result<Done> {
     let from = stand_by(live, image, version, say)?;
-    let (blackouts, resources) = (blackouts(live)?, resources(live)?);
+    let (blackouts, resources) = (status(live)?.blackouts, resources(live)?);
     retire(live)?;
     let status = follow(live, say, "the successor owns everything", &from, |status| {
         status.phase == Phase::Quiet && status.version == version
@@ -215,11 +215,6 @@ pub fn retire(live: &mut Live) -> Result<()> {
         Reply::Refused(why) => bail!("retire: {why}"),
         _ => Ok(()),
     }
-}
-
-/// What the last handover of each vCPU cost.
-pub fn blackouts(live: &mut Live) -> Result<Vec<Blackout>> {
-    Ok(status(live)?.blackouts)
 }
 
 /// The machine as root sees it.

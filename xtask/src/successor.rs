@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask successor`: a second version of the hypervisor, as one signed image.
 
-use crate::image::successor::{self, DEFAULT_VERSION};
+use crate::image::successor::{self, NEXT};
 use crate::paths;
 use anyhow::Result;
 use clap::Args;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 #[derive(Args)]
 pub struct Options {
     /// The version that it says it is
-    #[arg(long, default_value = DEFAULT_VERSION)]
+    #[arg(long, default_value = NEXT)]
     version: String,
     /// The system whose manifest it gets: a name from tests/manifests [default: services/system.toml]
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]

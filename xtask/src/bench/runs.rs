@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The boots that measure: each bench case of the test suite, and systems whose services print what they measured.
+//! The boots that measure: each bench case of the test suite, and systems that checkpoint themselves or are followed by another version.
 
 use super::succession::{self, What};
 use super::{Values, checkpoint};

@@ -4,8 +4,7 @@
 //! On two CPUs, the fewest there can be. Under icount the CPUs take turns, so what one waits for the other is counted too.
 
 use super::{Values, middle};
-use crate::demo::succession::{FIRST, NEXT};
-use crate::image::successor;
+use crate::image::successor::{self, FIRST, NEXT};
 use crate::live::Live;
 use crate::paths;
 use crate::qemu::{Machine, System};

@@ -6,6 +6,7 @@
 use super::Report;
 use crate::bench;
 use crate::evidence::{Beat, Round, Tick, Ticks};
+use crate::image::successor::{FIRST, NEXT};
 use crate::image::{self, Scope, successor};
 use crate::live::Live;
 use crate::operator::VmConsole;
@@ -19,10 +20,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// The version that follows.
-pub const NEXT: &str = "0.2.0";
-/// The version that is there first, and again after the downgrade.
-pub const FIRST: &str = env!("CARGO_PKG_VERSION");
 /// The system, of `tests/manifests`.
 const SYSTEM: &str = "succession";
 /// The system of which instructions are counted: under that Linux takes too long.

@@ -22,7 +22,9 @@ use std::process::Command;
 use std::sync::Mutex;
 
 /// The version that it has by default: one minor version on.
-pub const DEFAULT_VERSION: &str = "0.2.0";
+pub const NEXT: &str = "0.2.0";
+/// The version of these sources.
+pub const FIRST: &str = env!("CARGO_PKG_VERSION");
 
 /// One build at a time: cargo would let them wait for each other anyway.
 static COMPILING: Mutex<()> = Mutex::new(());

@@ -5,8 +5,8 @@
 //! instructions. Its CPUs end at the next interrupt, each with the core's last words.
 
 use super::{Images, other, same_machine, small_on, start_anew};
-use crate::demo::succession::{FIRST, NEXT};
 use crate::gdb::{self, Debugger};
+use crate::image::successor::{FIRST, NEXT};
 use crate::live::{HEARTBEAT, Live};
 use crate::qemu::Machine;
 use crate::qmp::{self, Monitor};

@@ -4,8 +4,8 @@
 use super::circumstances::{beats, hindered};
 use super::stops::all_stop;
 use super::{Images, give_up, other, same_machine, small_of, start_anew};
-use crate::demo::succession::{FIRST, NEXT};
 use crate::evidence::Beat;
+use crate::image::successor::{FIRST, NEXT};
 use crate::live::{HEARTBEAT, Live};
 use crate::operator::VmConsole;
 use crate::qemu::Machine;

@@ -2,7 +2,7 @@
 //! Successions on other machines, with VMs that do not run, without an operator, with images that are none, and given up.
 
 use super::{Images, give_up, other, same_machine, small_on, start_anew, there_and_back};
-use crate::demo::succession::{FIRST, NEXT};
+use crate::image::successor::{FIRST, NEXT};
 use crate::live::{HEARTBEAT, Live};
 use crate::qemu::Machine;
 use crate::succession;

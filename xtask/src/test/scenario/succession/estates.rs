@@ -7,7 +7,7 @@
 
 use super::circumstances::beats;
 use super::{MEMORY_MIB, small_on};
-use crate::demo::succession::NEXT;
+use crate::image::successor::NEXT;
 use crate::live::Live;
 use crate::qemu::Machine;
 use crate::qmp::{self, Monitor};

@@ -8,8 +8,7 @@ pub mod estates;
 pub mod stops;
 
 use super::{boot_system, undisturbed};
-use crate::demo::succession::{FIRST, NEXT};
-use crate::image::successor;
+use crate::image::successor::{self, FIRST, NEXT};
 use crate::live::{HEARTBEAT, Live};
 use crate::qemu::Machine;
 use crate::succession;

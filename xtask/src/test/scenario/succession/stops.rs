@@ -5,7 +5,7 @@
 //! that is so is written beside the log.
 
 use super::{Images, other, same_machine, small_on, start_anew};
-use crate::demo::succession::FIRST;
+use crate::image::successor::FIRST;
 use crate::live::{HEARTBEAT, Live};
 use crate::qemu::Machine;
 use crate::succession;
