@@ -88,32 +88,27 @@ impl Message {
                 put(&[vm]);
                 4
             }
-            Self::Switch { vm, vcpu, bytes } => {
-                let [low, high] = bytes.to_le_bytes();
-                put(&[vm, vcpu, low, high]);
-                5
-            }
             Self::Commit(vm) => {
                 put(&[vm]);
-                6
+                5
             }
             Self::GiveBack(vm) => {
                 put(&[vm]);
-                7
+                6
             }
             Self::Offer(resource) => {
                 put(&resource_bytes(resource));
-                8
+                7
             }
             Self::Taken(resource) => {
                 put(&resource_bytes(resource));
-                9
+                8
             }
             Self::Abort(reason) => {
                 put(&[reason_byte(reason)]);
-                10
+                9
             }
-            Self::Retire => 11,
+            Self::Retire => 10,
         };
         (kind, body)
     }
@@ -134,13 +129,12 @@ impl Message {
             }),
             3 => Ok(Self::Prepare(a)),
             4 => Ok(Self::Ready(a)),
-            5 => Ok(Self::Switch { vm: a, vcpu: b, bytes: u16::from_le_bytes([c, d]) }),
-            6 => Ok(Self::Commit(a)),
-            7 => Ok(Self::GiveBack(a)),
-            8 => resource([a, b, c]).map(Self::Offer),
-            9 => resource([a, b, c]).map(Self::Taken),
-            10 => reason(a).map(Self::Abort),
-            11 => Ok(Self::Retire),
+            5 => Ok(Self::Commit(a)),
+            6 => Ok(Self::GiveBack(a)),
+            7 => resource([a, b, c]).map(Self::Offer),
+            8 => resource([a, b, c]).map(Self::Taken),
+            9 => reason(a).map(Self::Abort),
+            10 => Ok(Self::Retire),
             _ => Err(DecodeError::Kind),
         }
     }

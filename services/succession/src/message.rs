@@ -49,15 +49,6 @@ pub enum Message {
     Prepare(u8),
     /// Taker: built.
     Ready(u8),
-    /// Giver: this vCPU is stopped. Understood, and not said any more: it would only wake the taker, who can do nothing yet.
-    Switch {
-        /// Number of the VM.
-        vm: u8,
-        /// Number of the vCPU.
-        vcpu: u8,
-        /// Bytes of its state.
-        bytes: u16,
-    },
     /// Giver: all vCPUs of the VM are stopped, take it.
     Commit(u8),
     /// Taker: this VM cannot be taken; its giver runs it on.

@@ -26,7 +26,6 @@ pub(crate) fn take_said(me: Party, table: &impl Table, message: Message) -> Opti
         Message::Greet { .. }
         | Message::Welcome { .. }
         | Message::Ready(_)
-        | Message::Switch { .. }
         | Message::GiveBack(_)
         | Message::Taken(_)
         | Message::Abort(_)

@@ -33,7 +33,6 @@ fn each() -> Vec<Message> {
         Message::Welcome { version: 0x0102, features: 0x0304_0506 },
         Message::Prepare(7),
         Message::Ready(8),
-        Message::Switch { vm: 9, vcpu: 10, bytes: 0x0b0c },
         Message::Commit(13),
         Message::GiveBack(14),
         Message::Offer(Resource::Cpu(15)),

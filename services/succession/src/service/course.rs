@@ -220,9 +220,12 @@ impl Course {
         }
     }
 
-    /// Says something to the other party.
+    /// Says something to the other party; one that has fallen, and reads no more, need not hear it.
     pub fn send(&self, message: &Message) -> Result<(), String> {
-        self.to.send(message).map_err(|error| format!("the channel: {error:?}"))?;
+        if let Err(error) = self.to.send(message) {
+            let fallen = self.ledger.course().is_some_and(|now| now.fallen == Some(self.me.peer()));
+            return if fallen { Ok(()) } else { Err(format!("the channel: {error:?}")) };
+        }
         self.ring.ring(self.peer_cpu).map_err(|error| format!("ringing: {error:?}"))
     }
 
