@@ -4,7 +4,7 @@
 //! Nothing in the hypervisor can be told to break its core, so it is done from outside: the entries of its interrupts become undefined
 //! instructions. Its CPUs end at the next interrupt, each with the core's last words.
 
-use super::{Images, other, same_machine, small_on, start_anew};
+use super::{Images, other, same_machine, small_on, start_anew, undisturbed};
 use crate::gdb::{self, Debugger};
 use crate::image::successor::{FIRST, NEXT};
 use crate::live::{HEARTBEAT, Live};
@@ -41,8 +41,8 @@ pub fn of_the_incumbent(machine: &Machine, iso: &Path, log: &Path) -> Result<()>
     ensure!(are_last_words(&line), "{line}");
     live.beat_after(before.beat + 3).context("beside a hypervisor that is broken")?;
     ends_at(&mut live, NEXT)?;
-    let after = live.beat_after(before.beat + 6)?;
-    ensure!(after.missed == before.missed, "the VM has missed beats: {after:?}, before {before:?}");
+    // It would have stood still until that was noticed, for longer than other machines on the host can keep it waiting.
+    undisturbed(&mut live, before)?;
     goes_on(&mut live, &images, NEXT)
 }
 
