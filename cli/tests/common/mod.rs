@@ -165,7 +165,7 @@ impl Fake {
             vmm::Request::Prepare
             | vmm::Request::HandOver { .. }
             | vmm::Request::TakeOver { .. }
-            | vmm::Request::Lose => vmm::Reply::Denied,
+            | vmm::Request::Lose { .. } => vmm::Reply::Denied,
             vmm::Request::CheckpointCreate => {
                 let id = self.checkpoints.last().map_or(1, |info| info.id + 1);
                 self.checkpoints.push(Info {

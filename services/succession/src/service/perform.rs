@@ -127,21 +127,8 @@ impl Service {
             // Asked for again on the switch path, where it is known.
             Action::Build(vm) if course.built.get(usize::from(vm)) == Some(&true) => Ok(()),
             Action::Build(vm) => self.build(vm),
-            Action::Stop { vm, vcpu } => {
-                let request = vmm::Request::HandOver { vcpu: u32::from(vcpu) };
-                self.vcpu(vm, &request).or_else(|why| {
-                    self.lose(vm).map_err(|_| why)?;
-                    self.vcpu(vm, &request)
-                })
-            }
-            Action::Run { vm, vcpu } => {
-                let ran = self.vcpu(vm, &vmm::Request::TakeOver { vcpu: u32::from(vcpu) });
-                ran.or_else(|why| self.lose(vm).map_err(|_| why))?;
-                if !self.course.as_ref().is_some_and(|course| course.switch.is_under_way()) {
-                    self.arrived(vm);
-                }
-                Ok(())
-            }
+            Action::Stop { vm, vcpu } => self.stop(vm, vcpu.into()),
+            Action::Run { vm, vcpu } => self.run(vm, vcpu.into()),
             Action::Release(resource) => self.release(resource),
             Action::Adopt(resource) => match item(resource) {
                 Some(item) => self.estate(Request::Adopt(item)).and_then(|_| self.go_on(resource)),
@@ -171,6 +158,24 @@ impl Service {
         self.ask_vmm(vm, &vmm::Request::Prepare)?;
         if let Some(built) = self.course.as_mut().and_then(|course| course.built.get_mut(usize::from(vm))) {
             *built = true;
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, vm: u8, vcpu: u32) -> Result<(), String> {
+        let request = vmm::Request::HandOver { vcpu };
+        self.vcpu(vm, &request).or_else(|why| {
+            self.lose(vm).map_err(|_| why)?;
+            self.vcpu(vm, &request)
+        })
+    }
+
+    fn run(&mut self, vm: u8, vcpu: u32) -> Result<(), String> {
+        let ran = self.vcpu(vm, &vmm::Request::TakeOver { vcpu });
+        ran.or_else(|why| self.lose(vm).map_err(|_| why))?;
+        // On the switch path it is said when all of the VM has come.
+        if !self.course.as_ref().is_some_and(|course| course.switch.is_under_way()) {
+            self.arrived(vm);
         }
         Ok(())
     }
