@@ -231,11 +231,9 @@ impl Service {
         for (vm, here) in (0..).zip(&mut course.here) {
             *here |= ledger.holds(me, Resource::Vm(vm));
         }
-        let is_gone = |vm: &u8| ledger.holds(me.peer(), Resource::Vm(*vm));
-        let here = (0..).zip(&course.here).filter(|(_, here)| **here).map(|(vm, _)| vm);
-        let Some(vm) = here.into_iter().find(is_gone).filter(|_| time::now() >= course.forgets_at) else {
-            return;
-        };
+        let is_gone = |(vm, here): &(u8, &bool)| **here && ledger.holds(me.peer(), Resource::Vm(*vm));
+        let gone = (0..).zip(&course.here).find(is_gone).filter(|_| time::now() >= course.forgets_at);
+        let Some((vm, _)) = gone else { return };
         if let Some(built) = course.built.get_mut(usize::from(vm)) {
             *built = false;
         }
