@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Successions, driven from the host as an operator drives them.
 //!
-//! For demos, benches and scenario tests. Owns the conversation: the image goes up in parts, the plan is read, the succession begins, and its progress is followed
-//! over the operator's line, which in the middle of it changes hands.
+//! For demos, benches and scenario tests. Owns the conversation: the image goes up in parts, the plan is read, the succession begins, and its
+//! progress is followed over the operator's line, which in the middle of it changes hands.
 
 use crate::live::Live;
 use anyhow::{Result, bail, ensure};

@@ -116,13 +116,18 @@ fn small_of(
 /// A succession that is given up when the incumbent could leave; the version that has everything again.
 fn give_up(live: &mut Live, images: &Images) -> Result<String> {
     let from = succession::stand_by(live, &images.next, NEXT, &|_| {})?;
+    abort(live, &from)?;
+    Ok(from)
+}
+
+/// Gives the succession up that goes on; waits until the version `from`, which began it, has everything again.
+fn abort(live: &mut Live, from: &str) -> Result<()> {
     let reply = succession::ask_patiently(live, &Request::Abort)?;
     ensure!(reply == Reply::Done, "abort: {reply:?}");
     live.wait("everything is back", |live| {
         let status = succession::status(live)?;
         Ok((status.phase == Phase::Quiet && status.version == from).then_some(()))
-    })?;
-    Ok(from)
+    })
 }
 
 /// A VM whose state was lost starts anew.

@@ -4,7 +4,7 @@
 //! What ran on the CPUs that stopped is lost with them; a VM that was elsewhere, or on its way with its state in the bridge, runs on. How often
 //! that is so is written beside the log.
 
-use super::{Images, other, same_machine, small_on, start_anew};
+use super::{Images, abort, other, same_machine, small_on, start_anew};
 use crate::image::successor::FIRST;
 use crate::live::{HEARTBEAT, Live};
 use crate::qemu::Machine;
@@ -122,10 +122,7 @@ pub(super) fn all_stop(live: &mut Live, images: &Images, here: &str, fault: Faul
     succession::expect(live, Request::Fault(fault))?;
     succession::begin(live, image, version, &|_| {})?;
     if fault.successor && !ends_before_it_is_ready(live)? {
-        succession::ask_patiently(live, &Request::Abort)?;
-        live.wait("everything is back", |live| {
-            Ok((succession::status(live)?.phase == Phase::Quiet).then_some(()))
-        })?;
+        abort(live, here)?;
         return Ok(None);
     }
     let end = succession::to_the_end(live)?;
