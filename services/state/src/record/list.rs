@@ -9,12 +9,8 @@ use super::value::{MAX_ITEM_BYTES, MAX_ITEMS, PathError, Sink, Value, Wire, with
 use super::{encode_item, encode_payload, split};
 
 /// Most items of a list of these.
-const fn most<T>() -> usize {
-    let fit = match size_of::<T>() {
-        0 => MAX_ITEMS,
-        size => MAX_ITEM_BYTES / size,
-    };
-    if fit < MAX_ITEMS { fit } else { MAX_ITEMS }
+fn most<T>() -> usize {
+    MAX_ITEMS.min(MAX_ITEM_BYTES / size_of::<T>().max(1))
 }
 
 fn encode_changed_items<T: Value>(items: &[T], base: &[T], out: &mut Vec<u8>) {
