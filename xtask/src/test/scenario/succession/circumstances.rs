@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Successions on other machines, with VMs that do not run, without an operator, with images that are none, and given up.
 
-use super::{Images, give_up, other, same_machine, small_on, start_anew, there_and_back};
+use super::{Images, abort, give_up, other, same_machine, small_on, start_anew, there_and_back};
 use crate::image::successor::{FIRST, NEXT};
 use crate::live::{HEARTBEAT, Live};
 use crate::qemu::Machine;
@@ -101,14 +101,19 @@ pub fn given_up(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
 pub fn a_vmm_starts_anew(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let (images, mut live) = small_on(2, machine, iso, log)?;
     let before = succession::inventory(&mut live)?;
-    for (command, end) in [(Request::Abort, FIRST), (Request::Retire, NEXT)] {
+    for retires in [false, true] {
         succession::stand_by(&mut live, &images.next, NEXT, &|_| {})?;
         anew(&mut live, HEARTBEAT)?;
         beats(&mut live).context("where it has come")?;
-        succession::ask_patiently(&mut live, &command)?;
-        live.wait("the end", |live| Ok((succession::to_the_end(live)? == end).then_some(())))?;
+        if retires {
+            succession::retire(&mut live)?;
+            let end = succession::to_the_end(&mut live)?;
+            ensure!(end == NEXT, "{end} has everything");
+        } else {
+            abort(&mut live, FIRST)?;
+        }
         same_machine(&before, &succession::inventory(&mut live)?)?;
-        beats(&mut live).with_context(|| format!("after {command:?}"))?;
+        beats(&mut live).with_context(|| format!("at the end, retired: {retires}"))?;
     }
     succession::succeed(&mut live, &images.first, FIRST, &|_| {})?;
     beats(&mut live)
