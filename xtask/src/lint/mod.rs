@@ -9,6 +9,7 @@ mod budget;
 mod fence;
 mod header;
 mod layering;
+mod lexer;
 mod locality;
 mod todo;
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `layering`: each crate of the core depends downward only, and the core on nothing of the services.
+//! Packages: each crate of the core depends downward only, and on nothing of the services.
 //!
-//! The layers are those of DESIGN, section 4; a crate that is not listed is a finding, so that a new one gets its
-//! layer on purpose.
+//! A crate that is not listed is a finding, so that a new one gets its layer on purpose.
 
-use super::Source;
+use crate::lint::Source;
 
 /// Folder, its package and its layer.
 const LAYERS: &[(&str, &str, u8)] = &[
@@ -33,7 +32,10 @@ pub fn find(sources: &[Source]) -> Vec<String> {
     {
         let folder = source.path.trim_end_matches("/Cargo.toml");
         let Some((_, own, layer)) = LAYERS.iter().find(|(path, ..)| *path == folder) else {
-            findings.push(format!("{}: the crate has no layer in xtask/src/lint/layering.rs", source.path));
+            findings.push(format!(
+                "{}: the crate has no layer in xtask/src/lint/layering/packages.rs",
+                source.path
+            ));
             continue;
         };
         for name in dependencies(&source.text) {
@@ -82,8 +84,8 @@ fn package(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source;
     use super::*;
+    use crate::lint::source;
 
     #[test]
     fn upward_and_outward_dependencies_are_found() {
