@@ -149,6 +149,8 @@ pub struct BootInfo {
     pub cpu_count: u64,
     /// TSC ticks per millisecond.
     pub tsc_khz: u64,
+    /// Ticks of the APIC timer per TSC tick, in units of 2^-32: what a successor is told.
+    pub timer_ratio: u64,
     /// Physical address of the ACPI root pointer, 0 if none was found.
     pub acpi_rsdp: u64,
     /// First slot that is free; all after it are.

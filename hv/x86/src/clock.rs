@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Frequencies of the clocks, measured once against the PIT, or against the TSC where its own is told.
+//! Frequencies of the clocks: measured once against the PIT, or told on the command line.
+//!
+//! A predecessor tells its successor what it has measured itself: nobody has the PIT alone then, two
+//! measurements would differ, and measuring takes longer than the rest of the start.
 
 use crate::port::{in8, out8};
 use crate::{cpu, lapic, println};
@@ -18,8 +21,8 @@ const ONE_SHOT: u8 = 0xb0;
 
 /// Length of one measurement in ticks of the PIT: 10 ms.
 const TICKS: u64 = PIT_HZ / 100;
-/// Fewest and most measurements.
-const MEASUREMENTS: [usize; 2] = [3, 25];
+/// Most measurements. The first good one is taken.
+const MEASUREMENTS: usize = 25;
 /// A measurement is good when its ends are known to this part of its length.
 const GOOD: u64 = 1000;
 /// Reads of the output before the PIT is taken as not there: 10 ms are at most a hundred thousand.
@@ -27,9 +30,11 @@ const PATIENCE: usize = 20_000_000;
 
 /// No TSC is faster: 100 GHz.
 const MOST_KHZ: u64 = 100_000_000;
+/// No APIC timer counts faster than the TSC by more than this.
+const MOST_RATIO: u64 = 64 << 32;
 
 static TSC_KHZ: AtomicU64 = AtomicU64::new(0);
-/// APIC timer ticks per TSC tick, as a fraction of 2^32.
+/// See [`timer_ratio`].
 static TIMER_RATIO: AtomicU64 = AtomicU64::new(0);
 
 /// TSC ticks per millisecond.
@@ -38,9 +43,15 @@ pub fn tsc_khz() -> u64 {
     TSC_KHZ.load(Ordering::Relaxed)
 }
 
+/// Ticks of the APIC timer per TSC tick, in units of 2^-32.
+#[must_use]
+pub fn timer_ratio() -> u64 {
+    TIMER_RATIO.load(Ordering::Relaxed)
+}
+
 /// Count of the APIC timer for that many TSC ticks: at least 1, at most what it can count.
 pub(crate) fn timer_count(tsc_ticks: u64) -> u32 {
-    let count = (u128::from(tsc_ticks) * u128::from(TIMER_RATIO.load(Ordering::Relaxed))) >> 32;
+    let count = (u128::from(tsc_ticks) * u128::from(timer_ratio())) >> 32;
     u32::try_from(count).unwrap_or(u32::MAX).max(1)
 }
 
@@ -52,22 +63,16 @@ struct Measurement {
     doubt: u64,
 }
 
-/// Measures TSC and APIC timer. On a machine that is itself emulated we may be stopped at any place: only a measurement
-/// whose *ends* were not disturbed says anything, however long it took.
-pub(crate) fn calibrate(tsc_khz: Option<u64>) {
+/// Takes what is told of TSC and APIC timer, and measures the rest. A value that no clock can have
+/// counts as not told.
+pub(crate) fn calibrate(tsc_khz: Option<u64>, timer_ratio: Option<u64>) {
     let told = tsc_khz.filter(|khz| (1..=MOST_KHZ).contains(khz));
-    let mut best: Option<Measurement> = None;
-    for number in 1..=MEASUREMENTS[1] {
-        let Some(new) = told.map_or_else(measure, |khz| Some(measure_timer(khz))) else { break };
-        let best = best.get_or_insert(new);
-        if new.doubt < best.doubt {
-            *best = new;
-        }
-        if number >= MEASUREMENTS[0] && best.doubt < best.tsc / GOOD {
-            break;
-        }
+    if let (Some(khz), Some(ratio)) = (told, timer_ratio.filter(|ratio| (1..=MOST_RATIO).contains(ratio))) {
+        TSC_KHZ.store(khz, Ordering::Relaxed);
+        TIMER_RATIO.store(ratio, Ordering::Relaxed);
+        return;
     }
-    let Some(best) = best.filter(|best| best.tsc > 0 && best.timer > 0) else {
+    let Some(best) = best_measurement(told).filter(|best| best.tsc > 0 && best.timer > 0) else {
         println!("core: there is no PIT to measure the clocks with");
         crate::trap::stop();
     };
@@ -78,6 +83,24 @@ pub(crate) fn calibrate(tsc_khz: Option<u64>) {
     let unit = u128::from(TICKS * 1000);
     let khz = (u128::from(best.tsc) * u128::from(PIT_HZ) + unit / 2) / unit;
     TSC_KHZ.store(khz as u64, Ordering::Relaxed);
+}
+
+/// The first good measurement, or the best of many. A machine that is itself emulated may stop this
+/// CPU at any place: only a measurement whose *ends* were not disturbed says anything, however long
+/// it took.
+fn best_measurement(told_khz: Option<u64>) -> Option<Measurement> {
+    let mut best: Option<Measurement> = None;
+    for _ in 0..MEASUREMENTS {
+        let Some(new) = told_khz.map_or_else(measure, |khz| Some(measure_timer(khz))) else { break };
+        let best = best.get_or_insert(new);
+        if new.doubt < best.doubt {
+            *best = new;
+        }
+        if best.doubt < best.tsc / GOOD {
+            break;
+        }
+    }
+    best
 }
 
 /// Measures the APIC timer alone, for 10 ms.

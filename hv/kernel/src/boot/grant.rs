@@ -35,6 +35,7 @@ pub fn all(memory: Memory, root: &Root, cpus: usize) {
         info.virtualization = facts.virtualization as u32;
         info.cpu_count = cpus as u64;
         info.tsc_khz = clock::tsc_khz();
+        info.timer_ratio = clock::timer_ratio();
         info.acpi_rsdp = facts.rsdp;
         info.start_page = boot::low_page().unwrap_or(0);
         for (index, id) in info.apic_ids.iter_mut().enumerate().take(cpus) {

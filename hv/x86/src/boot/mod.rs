@@ -25,6 +25,8 @@ pub const DEBUG_EXIT_PORT: u16 = 0xf4;
 const ALONE: &str = "alone";
 /// Begins the word that says how fast the TSC is, in ticks per millisecond, where somebody has measured it already.
 const TSC_KHZ: &str = "tsc-khz=";
+/// Begins the word that says how fast the APIC timer is, as [`clock::timer_ratio`] has it.
+const TIMER_RATIO: &str = "timer-ratio=";
 /// Value that says that a run went wrong.
 pub const DEBUG_EXIT_FAILED: u32 = 0x11;
 
@@ -93,6 +95,12 @@ pub fn has_option(word: &str) -> bool {
     is_among(facts().command_line, word)
 }
 
+/// The decimal number behind a prefix on the command line.
+fn told(prefix: &str) -> Option<u64> {
+    let mut words = facts().command_line.split_ascii_whitespace();
+    words.find_map(|word| word.strip_prefix(prefix)).and_then(|digits| digits.parse().ok())
+}
+
 fn is_among(line: &str, word: &str) -> bool {
     line.split_ascii_whitespace().any(|option| option == word)
 }
@@ -152,8 +160,7 @@ extern "C" fn boot_main(information: u64, image: u64, entry_tsc: u64) -> ! {
     trap::DEBUG_EXIT.store(has_option("debug-exit"), Ordering::Relaxed);
     ioapic::init(&madt, has_option(ALONE));
     lapic::init_this_cpu();
-    let told = facts().command_line.split_ascii_whitespace().find_map(|word| word.strip_prefix(TSC_KHZ));
-    clock::calibrate(told.and_then(|digits| digits.parse().ok()));
+    clock::calibrate(told(TSC_KHZ), told(TIMER_RATIO));
     understudy_kernel_start()
 }
 

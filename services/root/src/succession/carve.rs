@@ -288,10 +288,12 @@ fn show(system: &mut System, caller: usize) -> Result<()> {
 
 fn carved(system: &mut System) -> Result<Reply> {
     let (rsdp, start_page) = (system.boot.acpi_rsdp, system.boot.start_page);
-    let own = ["alone", "serial=", "rsdp=", "tsc-khz=", "operator-secret="];
+    let own = ["alone", "serial=", "rsdp=", "tsc-khz=", "timer-ratio=", "operator-secret="];
     let words = crate::system::command_line(system.boot).split_ascii_whitespace();
     let shared: Vec<&str> = words.filter(|word| !own.iter().any(|own| word.starts_with(own))).collect();
-    let command_line = shared.join(" ");
+    // Nobody has the PIT alone while two hypervisors run, and two measurements would differ.
+    let (khz, ratio) = (system.boot.tsc_khz, system.boot.timer_ratio);
+    let command_line = format!("{} tsc-khz={khz} timer-ratio={ratio}", shared.join(" "));
     let course = course(system)?;
     let Some(carve) = &course.carve else { return Err(Failure::new("it was carved out by the other party")) };
     Ok(Reply::Carved {

@@ -8,7 +8,6 @@ use alloc::vec;
 use api::estate::{BRIDGE_MODULE, Inventory, Range, Reply};
 use api::handover::WINDOW_BYTES;
 use bundle::Bundle;
-use rt::time;
 use rt::window::{self, Owned};
 use succession::multiboot::{Core, Information, Placer};
 
@@ -74,9 +73,7 @@ pub fn fill(bundle: &Bundle<'_>, carved: &Reply, inventory: &Inventory) -> Resul
     let entry = filler.core(bundle.entry("core").unwrap_or_default())?;
     let mut room = vec![0; INFORMATION as usize];
     let mut information = Information::new(&mut room);
-    // Nobody has the PIT to itself; and two measurements would differ.
-    let khz = time::tsc_khz();
-    let words = format!("{command_line} alone serial={console:x} rsdp={rsdp:x} tsc-khz={khz}");
+    let words = format!("{command_line} alone serial={console:x} rsdp={rsdp:x}");
     information.command_line(&words);
     for name in ["root", "manifest", "services"] {
         let (from, to) = filler.module(bundle.entry(name).unwrap_or_default())?;
