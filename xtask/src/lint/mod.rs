@@ -13,7 +13,7 @@ mod lexer;
 mod locality;
 mod todo;
 
-pub use budget::{core_lines, unsafe_lines};
+pub use budget::{core_lines, unsafe_lines, vendor_lines};
 
 use crate::bare;
 use crate::paths;
