@@ -3,11 +3,11 @@
 //!
 //! The socket and the secret lie in `target/run`, where the operator's tool looks for them.
 
-use crate::image::{self, Scope};
+use crate::image::{self, Scope, manifest};
 use crate::operator::Line;
 use crate::paths;
 use crate::process;
-use crate::qemu::Machine;
+use crate::qemu::{Machine, System};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::process::ExitCode;
@@ -27,6 +27,9 @@ pub struct Options {
     /// Boot by UEFI
     #[arg(long)]
     uefi: bool,
+    /// The system: a name from tests/manifests [default: services/system.toml]
+    #[arg(long, value_name = "NAME")]
+    system: Option<String>,
     /// More words for the core's command line
     #[arg(long, default_value = "")]
     options: String,
@@ -37,9 +40,15 @@ pub struct Options {
 
 /// Boots and stays until the user or the system ends it.
 pub fn run(options: &Options) -> Result<ExitCode> {
+    let system = match &options.system {
+        // It lives as long as the program.
+        Some(name) => System::Named(manifest::known(name)?.leak()),
+        None => System::Default,
+    };
     let iso = image::build(Scope::Everything)?;
     let line = Line::prepare(&paths::in_target("run"))?;
     let machine = Machine {
+        system,
         options: format!("{} {}", line.option(), options.options).trim_end().to_owned(),
         cpus: options.cpus,
         memory_mib: options.memory,

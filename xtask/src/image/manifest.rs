@@ -68,6 +68,17 @@ pub fn default_system() -> Result<System> {
     read(&paths::in_repo("services/system.toml"), "")
 }
 
+/// The name of a system in `tests/manifests`; an error names those that there are.
+pub fn known(name: &str) -> Result<String> {
+    let paths = test_manifests()?;
+    let stems = paths.iter().filter_map(|path| path.file_stem()?.to_str());
+    let names: Vec<&str> = stems.collect();
+    match names.iter().find(|known| **known == name) {
+        Some(known) => Ok((*known).to_owned()),
+        None => bail!("there is no system `{name}`; tests/manifests has {}", names.join(", ")),
+    }
+}
+
 fn test_manifests() -> Result<Vec<PathBuf>> {
     let folder = paths::in_repo("tests/manifests");
     let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -83,4 +94,16 @@ fn read(path: &Path, name: &str) -> Result<System> {
     // The operator's secret comes by the core's command line, so that one image serves every boot.
     let manifest = source::read(&text, None).map_err(|error| anyhow!("{shown}, {error}"))?;
     Ok(System { name: name.to_owned(), manifest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::known;
+
+    #[test]
+    fn a_system_that_is_not_there_is_refused_with_those_that_are() {
+        assert_eq!(known("succession").unwrap(), "succession");
+        let error = known("nosuch").unwrap_err().to_string();
+        assert!(error.contains("`nosuch`") && error.contains("hostile-hogs"), "{error}");
+    }
 }
