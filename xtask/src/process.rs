@@ -51,6 +51,12 @@ pub fn step(area: &str, text: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs cargo with its own output, on a terminal or not: a build of minutes shows each crate.
+pub fn cargo(area: &str, text: &str, command: &mut Command) -> Result<()> {
+    announce(area, text);
+    loud(command)
+}
+
 /// What `command` prints, where it succeeds.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().with_context(|| not_started(command))?;

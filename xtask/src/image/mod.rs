@@ -83,7 +83,7 @@ fn compile(packages: &[&Package], edition: &Edition, folder: &Path) -> Result<()
     }
     edition.tell(&mut command)?;
     let what = format!("version {} of core, services and guests, by {}", edition.version(), route.name());
-    process::step("build", &what, &mut command)
+    process::cargo("build", &what, &mut command)
 }
 
 /// Where cargo leaves a bare-metal program.

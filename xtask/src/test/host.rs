@@ -36,14 +36,21 @@ pub fn groups(long: bool) -> Result<Vec<Group>> {
 /// Builds the tests of all groups at once, which is quicker than one after the other. What does not build is found when
 /// its group runs.
 pub fn build(groups: &[Group]) {
-    let mut command = bare::host_cargo();
-    command.args(["test", "--no-run", "--keep-going"]);
-    for group in groups.iter().filter(|group| !group.explores()) {
-        command.args(["-p", &group.package]);
-    }
-    if groups.iter().any(|group| !group.explores()) {
-        process::announce("build", "tests for the host");
-        let _ = command.output();
+    for explores in [false, true] {
+        let mut command = bare::host_cargo();
+        command.args(["test", "--no-run", "--keep-going"]);
+        if explores {
+            command.args(["--profile", "model"]);
+        }
+        let packages: Vec<&str> = groups
+            .iter()
+            .filter(|group| group.explores() == explores)
+            .flat_map(|group| ["-p", group.package.as_str()])
+            .collect();
+        if !packages.is_empty() {
+            let what = if explores { "tests of models, optimized" } else { "tests for the host" };
+            let _ = process::cargo("build", what, command.args(packages));
+        }
     }
 }
 
