@@ -7,6 +7,7 @@
 mod boot;
 mod host;
 mod scenario;
+mod similar;
 pub mod suite;
 mod table;
 
@@ -80,17 +81,57 @@ struct Sum {
     passed: usize,
     failed: usize,
     names: Vec<String>,
+    times: Vec<(Duration, String)>,
 }
+
+/// How many of the slowest tests the sum names.
+const SLOWEST: usize = 5;
 
 impl Sum {
     fn add(&mut self, outcome: &Outcome) {
         outcome.show();
         self.passed += outcome.passed;
         self.failed += outcome.failed;
+        self.times.push((outcome.time, outcome.name.clone()));
         if outcome.failed > 0 {
             self.names.push(outcome.name.clone());
         }
     }
+}
+
+impl Sum {
+    /// The tests that took longest, where there are more of them than that.
+    fn slowest(&mut self) -> Option<String> {
+        self.times.sort_unstable_by(|one, other| other.cmp(one));
+        let shown = |(time, name): &(Duration, String)| format!("{name} {:.0} s", time.as_secs_f64());
+        let slowest: Vec<String> = self.times.iter().take(SLOWEST).map(shown).collect();
+        (self.times.len() > SLOWEST).then(|| slowest.join(", "))
+    }
+}
+
+fn names<'a>(
+    checks: &'a [check::Check],
+    hosts: &'a [host::Group],
+    boots: &'a [table::BootTest],
+) -> impl Iterator<Item = &'a str> {
+    let checks = checks.iter().map(|check| check.name.as_str());
+    let hosts = hosts.iter().map(|group| group.name.as_str());
+    checks.chain(hosts).chain(boots.iter().map(|test| test.name.as_str()))
+}
+
+/// Says which words select nothing, with the names most like them; the exit code is that of wrong usage.
+fn unknown(options: &Options) -> Result<ExitCode> {
+    let (checks, hosts, boots) = (check::checks(), host::groups(options.long)?, table::tests(options.long)?);
+    let all: Vec<&str> = names(&checks, &hosts, &boots).collect();
+    for word in options.names.iter().filter(|word| !all.iter().any(|name| name.contains(word.as_str()))) {
+        eprintln!("error: no test has `{word}` in its name");
+        let like = similar::most_like(word, &all);
+        if !like.is_empty() {
+            eprintln!("  similar: {}", like.join(", "));
+        }
+    }
+    eprintln!("  `cargo xtask test --list` prints all names");
+    Ok(ExitCode::from(2))
 }
 
 /// Runs what is selected; the last line is the sum.
@@ -101,6 +142,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         host::groups(options.long)?.into_iter().filter(|group| options.selects(&group.name)).collect();
     let checks: Vec<check::Check> =
         check::checks().into_iter().filter(|check| options.selects(&check.name)).collect();
+    let found: Vec<&str> = names(&checks, &hosts, &boots).collect();
+    if options.names.iter().any(|word| !found.iter().any(|name| name.contains(word.as_str()))) {
+        return unknown(options);
+    }
     if options.list {
         checks.iter().for_each(|check| println!("{}", check.name));
         hosts.iter().for_each(|group| println!("{}", group.name));
@@ -119,6 +164,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     if !boots.is_empty() {
         boot_tests(&boots, options.jobs, &mut sum);
+    }
+    if let Some(slowest) = sum.slowest() {
+        println!("\nslowest: {slowest}");
     }
     if !sum.names.is_empty() {
         println!("\nfailed: {}", sum.names.join(", "));
