@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A whole system that runs, with the operator's session open: what demos and scenario tests are written with.
 //!
-//! Everything waits for something to be said, with a deadline; nothing waits for time to pass. The end of the machine, or
-//! a panic of its core, ends every wait.
+//! Everything waits for something to be said, with a deadline that leaves out the time for which the
+//! host kept the machine waiting; nothing waits for time to pass. The end of the machine, or a panic of
+//! its core, ends every wait.
 
 use crate::evidence::Beat;
 use crate::operator::{Line, Operator, VmConsole};
 use crate::paths;
-use crate::qemu::{Event, Machine, Running};
+use crate::qemu::{Deadline, Event, Machine, Running};
 use anyhow::{Result, bail};
 use api::root::{Process, Reply, Request};
 use std::collections::VecDeque;
@@ -37,7 +38,7 @@ pub struct Live {
     pub pace: Duration,
     running: Running,
     /// When a scenario has to be at its end.
-    end: Instant,
+    end: Deadline,
     verbose: bool,
     /// Lines of the machine's console that nobody has waited for yet.
     said: VecDeque<String>,
@@ -50,15 +51,15 @@ impl Live {
         machine.options = format!("{} {}", line.option(), machine.options).trim_end().to_owned();
         machine.operator_socket = Some(line.socket.clone());
         let mut running = machine.start(iso, log)?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = running.deadline(PATIENCE);
         let mut said = VecDeque::new();
         loop {
             watch(&mut running, verbose, &mut said)?;
             if let Ok(operator) = line.connect(Duration::ZERO) {
-                let end = Instant::now() + WHOLE;
+                let end = running.deadline(WHOLE);
                 return Ok(Live { operator, line, pace: PACE, running, end, verbose, said });
             }
-            if Instant::now() > deadline {
+            if running.is_late(&deadline) {
                 bail!("the operator service does not answer; see {}", paths::shown(running.log()));
             }
             std::thread::sleep(PAUSE);
@@ -67,7 +68,7 @@ impl Live {
 
     /// Gives the scenario so much time from now on.
     pub fn allow(&mut self, time: Duration) {
-        self.end = Instant::now() + time;
+        self.end = self.running.deadline(time);
     }
 
     /// Takes note of what the machine's console says; an error if the machine is gone.
@@ -77,13 +78,13 @@ impl Live {
 
     /// Repeats `look` until it finds something.
     pub fn wait<T>(&mut self, what: &str, mut look: impl FnMut(&mut Live) -> Result<Option<T>>) -> Result<T> {
-        let deadline = (Instant::now() + PATIENCE).min(self.end);
+        let deadline = self.running.deadline(PATIENCE);
         loop {
             self.watch()?;
             if let Some(found) = look(self)? {
                 return Ok(found);
             }
-            if Instant::now() > deadline {
+            if self.running.is_late(&deadline) || self.running.is_late(&self.end) {
                 bail!("{what}: not within {} s of waiting, {} s in all", PATIENCE.as_secs(), WHOLE.as_secs());
             }
             std::thread::sleep(PAUSE);
@@ -124,12 +125,22 @@ impl Live {
         })
     }
 
+    /// Passes over what a VM's console said so far; the last of those lines that contains `pattern`.
+    pub fn pass_over_guest(&mut self, console: &mut VmConsole, pattern: &str) -> Result<Option<String>> {
+        let mut last = None;
+        while let Some(line) = console.next_line(&mut self.operator)? {
+            last = Some(line).filter(|line| line.contains(pattern)).or(last);
+        }
+        Ok(last)
+    }
+
     /// Types on a VM's console.
     pub fn guest_types(&mut self, console: &VmConsole, text: &str) -> Result<()> {
         console.write(&mut self.operator, text)
     }
 
-    /// What the heartbeat VM says of itself once it has come beyond beat number `beat`.
+    /// What the heartbeat VM says of itself once it has come beyond beat number `beat`. Beats only grow
+    /// within a life of the VM, so the newest one tells all.
     pub fn beat_after(&mut self, beat: u64) -> Result<Beat> {
         let mut console = VmConsole::of(HEARTBEAT);
         self.wait("the heartbeat goes on", |live| {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The socket of a machine, and the secret that goes with it.
 #[derive(Clone, Debug)]
@@ -170,6 +170,8 @@ impl Operator {
 pub struct VmConsole {
     vm: String,
     cursor: u64,
+    /// Bytes that were gone before they could be read.
+    lost: u64,
     partial: Vec<u8>,
     lines: VecDeque<String>,
 }
@@ -177,7 +179,7 @@ pub struct VmConsole {
 impl VmConsole {
     /// From the oldest that is kept on.
     pub fn of(vm: &str) -> VmConsole {
-        VmConsole { vm: vm.to_owned(), cursor: 0, partial: Vec::new(), lines: VecDeque::new() }
+        VmConsole { vm: vm.to_owned(), cursor: 0, lost: 0, partial: Vec::new(), lines: VecDeque::new() }
     }
 
     /// The next complete line, where there is one.
@@ -187,6 +189,11 @@ impl VmConsole {
             let vmm::Reply::Console { start, bytes } = reply else { bail!("{}: {reply:?}", self.vm) };
             if bytes.is_empty() {
                 break;
+            }
+            if start != self.cursor && self.cursor != 0 {
+                // The VM keeps the newest of its console only. What is left of a line is no line.
+                self.partial.clear();
+                self.lost += start.saturating_sub(self.cursor);
             }
             self.cursor = start + bytes.len() as u64;
             for byte in bytes {
@@ -200,6 +207,14 @@ impl VmConsole {
             }
         }
         Ok(self.lines.pop_front())
+    }
+
+    /// Fails if something was said that could not be read: then there is no sequence to judge by.
+    pub fn is_whole(&self) -> Result<()> {
+        if self.lost == 0 {
+            return Ok(());
+        }
+        bail!("{}: {} bytes of its console were gone before they were read", self.vm, self.lost)
     }
 
     /// Types text.

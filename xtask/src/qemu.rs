@@ -186,7 +186,60 @@ pub enum Event {
     TimedOut,
 }
 
+/// A time limit that counts the machine's own time only: what the host keeps it waiting is added.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    start: Instant,
+    limit: Duration,
+    /// How long the machine had been kept waiting at the start.
+    held: Duration,
+}
+
+impl Deadline {
+    /// How much is left, where the machine has been kept waiting for `held` in all.
+    fn left(&self, held: Duration) -> Duration {
+        // However slow the host: a machine that does nothing is given up some time.
+        let grace = held.saturating_sub(self.held).min(self.limit * MOST_GRACE);
+        (self.limit + grace).saturating_sub(self.start.elapsed())
+    }
+}
+
+/// Most that the host's load adds to a limit, in multiples of it.
+const MOST_GRACE: u32 = 4;
+
 impl Running {
+    /// A limit that begins now.
+    pub fn deadline(&self, limit: Duration) -> Deadline {
+        Deadline { start: Instant::now(), limit, held: self.held() }
+    }
+
+    /// Whether it has passed.
+    pub fn is_late(&self, deadline: &Deadline) -> bool {
+        deadline.left(self.held()).is_zero()
+    }
+
+    /// The next line within the limit, or the end.
+    pub fn next_within(&mut self, deadline: &Deadline) -> Result<Event> {
+        loop {
+            let event = self.next(Instant::now() + deadline.left(self.held()))?;
+            if !matches!(event, Event::TimedOut) || self.is_late(deadline) {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// How long the emulator was ready to run and had no CPU of the host: the most among its threads,
+    /// as Linux counts it (Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat). Zero where the
+    /// host does not count it.
+    fn held(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten();
+        let waited = tasks.flatten().filter_map(|task| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            run_delay(&text)
+        });
+        Duration::from_nanos(waited.max().unwrap_or(0))
+    }
+
     /// The next line, or the end.
     pub fn next(&mut self, deadline: Instant) -> Result<Event> {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -208,9 +261,35 @@ impl Running {
     }
 }
 
+/// The second number of a schedstat: nanoseconds on the run queue without a CPU.
+fn run_delay(schedstat: &str) -> Option<u64> {
+    schedstat.split_whitespace().nth(1)?.parse().ok()
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_on_the_run_queue_is_read() {
+        assert_eq!(run_delay("12 3471231 1\n"), Some(3_471_231));
+        assert_eq!(run_delay(""), None);
+    }
+
+    #[test]
+    fn what_the_host_keeps_a_machine_waiting_is_added_up_to_a_bound() {
+        let second = Duration::from_secs(1);
+        let start = Instant::now().checked_sub(2 * second).expect("the clock is older");
+        let deadline = Deadline { start, limit: second, held: second };
+        assert!(deadline.left(second).is_zero());
+        assert!(deadline.left(4 * second) > second);
+        assert!(deadline.left(1000 * second) <= 3 * second);
     }
 }

@@ -11,7 +11,7 @@ use crate::paths;
 use crate::qemu::{Event, Machine, System};
 use anyhow::{Result, bail};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Rounds of a checkpoint and its restore, one more than the manifests say.
 const ROUNDS: usize = 6;
@@ -67,10 +67,10 @@ pub fn measure(iso: &Path, name: &'static str, mib: u32) -> Result<Values> {
     let machine = Machine { system: System::Named(name), cpus: 1, icount: true, ..Machine::default() };
     let log = paths::in_target("bench").join(format!("{name}.log"));
     let mut running = machine.start(iso, &log)?;
-    let deadline = Instant::now() + LIMIT;
+    let deadline = running.deadline(LIMIT);
     let mut costs = Costs::default();
     while !costs.complete() {
-        match running.next(deadline)? {
+        match running.next_within(&deadline)? {
             Event::Line(line) if line.contains(CORE_PANIC) => bail!("the core stopped: {line}"),
             Event::Line(line) => costs.note(&line),
             Event::Ended(status) => bail!("the machine ended ({status}); see {}", paths::shown(&log)),

@@ -9,7 +9,7 @@ use crate::qemu::{Event, Machine, PASSED, System};
 use crate::test::suite;
 use anyhow::{Result, bail};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One boot.
 pub struct Run {
@@ -79,10 +79,10 @@ impl Run {
     fn case(&self, machine: &Machine, iso: &Path) -> Result<Values> {
         let log = paths::in_target("bench").join(format!("{}.log", self.name));
         let mut running = machine.start(iso, &log)?;
-        let deadline = Instant::now() + LIMIT;
+        let deadline = running.deadline(LIMIT);
         let mut values = Values::new();
         loop {
-            match running.next(deadline)? {
+            match running.next_within(&deadline)? {
                 Event::Line(line) => values.extend(value_in(&line)),
                 Event::Ended(status) if status.code() == Some(PASSED) && !values.is_empty() => {
                     return Ok(values);

@@ -5,7 +5,7 @@ use super::Outcome;
 use super::table::{BootTest, Expectation};
 use crate::live::CORE_PANIC;
 use crate::paths;
-use crate::qemu::{Event, PASSED, Running};
+use crate::qemu::{Deadline, Event, PASSED, Running};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -56,19 +56,19 @@ fn attempt(test: &BootTest, iso: &Path, log: &Path) -> Result<()> {
         return script(&test.machine, iso, log);
     }
     let mut running = test.machine.start(iso, log)?;
-    let deadline = Instant::now() + test.limit;
+    let deadline = running.deadline(test.limit);
     match &test.expectation {
-        Expectation::Passes { case } => passes(&mut running, deadline, case),
-        Expectation::Says { lines } => says(&mut running, deadline, lines),
+        Expectation::Passes { case } => passes(&mut running, &deadline, case),
+        Expectation::Says { lines } => says(&mut running, &deadline, lines),
         Expectation::Script(_) => Ok(()),
     }
 }
 
 /// Waits for the machine's own verdict by the debug exit port. Its line says the same, but the core may write between its
 /// letters; so it is only watched that the suite does not run something else.
-fn passes(running: &mut Running, deadline: Instant, case: &str) -> Result<()> {
+fn passes(running: &mut Running, deadline: &Deadline, case: &str) -> Result<()> {
     loop {
-        match running.next(deadline)? {
+        match running.next_within(deadline)? {
             Event::Line(line) if names_other_case(&line, case) => {
                 bail!("the suite does something else: {line}")
             }
@@ -87,10 +87,10 @@ fn names_other_case(line: &str, case: &str) -> bool {
 }
 
 /// Waits until all lines were said, in any order.
-pub fn says(running: &mut Running, deadline: Instant, lines: &[String]) -> Result<()> {
+pub fn says(running: &mut Running, deadline: &Deadline, lines: &[String]) -> Result<()> {
     let mut missing: Vec<&String> = lines.iter().collect();
     while !missing.is_empty() {
-        match running.next(deadline)? {
+        match running.next_within(deadline)? {
             Event::Line(text) if text.contains(CORE_PANIC) => bail!("the core stopped: {text}"),
             Event::Line(text) => missing.retain(|line| !text.contains(line.as_str())),
             Event::Ended(status) => bail!("the machine ended ({status}) and did not say {missing:?}"),

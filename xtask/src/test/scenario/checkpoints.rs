@@ -9,12 +9,10 @@ use crate::qemu::Machine;
 use anyhow::{Context, Result, bail};
 use api::checkpoint::{Info, Reply as Answer, Request as Ask, Stage};
 use api::vmm::{Reply, Request, State};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 const VM: &str = "linux";
-
-/// Most counts of the time before a restore that may still come after it: the console's lines are read behind the guest's back.
-const STALE: usize = 30;
 
 /// Three checkpoints; the second, the third and the first are restored in this order.
 pub fn in_any_order(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
@@ -32,19 +30,29 @@ pub fn in_any_order(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     }
     for index in [1, 2, 0] {
         let (least, most, id) = made.get(index).copied().context("three were made")?;
-        drain(&mut live, &mut guest)?;
+        let last = next_count(&mut live, &mut guest)?;
         restore(&mut live, VM, id)?;
-        let mut counts = Vec::new();
-        while !counts.last().is_some_and(|count| (least..=most + 1).contains(count)) {
-            if counts.len() == STALE {
-                bail!(
-                    "checkpoint {id} was made from {least} to {most}; after its restore the guest counts {counts:?}"
-                );
-            }
-            counts.push(next_count(&mut live, &mut guest)?);
-        }
+        goes_to(&mut live, &mut guest, last, least..=most + 1)
+            .with_context(|| format!("after the restore of checkpoint {id}, made from {least} to {most}"))?;
     }
     undisturbed(&mut live, before)
+}
+
+/// Follows the guest's counts from `last` on until they reach `wanted`. Those of the time before the
+/// restore go up by one; the first that does not is where the restore has led.
+fn goes_to(live: &mut Live, guest: &mut VmConsole, last: u64, wanted: RangeInclusive<u64>) -> Result<()> {
+    let mut last = last;
+    loop {
+        let count = next_count(live, guest)?;
+        guest.is_whole()?;
+        if wanted.contains(&count) {
+            return Ok(());
+        }
+        if count != last && count != last + 1 {
+            bail!("the guest counts {count} after {last}");
+        }
+        last = count;
+    }
 }
 
 /// The next count that the guest's program prints.
@@ -162,6 +170,5 @@ fn is_busy(reason: &str) -> bool {
 
 /// Passes over what was said so far.
 fn drain(live: &mut Live, guest: &mut VmConsole) -> Result<()> {
-    while guest.next_line(&mut live.operator)?.is_some() {}
-    Ok(())
+    live.pass_over_guest(guest, "").map(drop)
 }

@@ -11,7 +11,7 @@ use crate::test::boot::says;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -28,7 +28,8 @@ pub fn boots(machine: &Machine, _iso: &Path, log: &Path) -> Result<()> {
     let iso = image_of(&example)?;
     let mut running = machine.start(&iso, log)?;
     let lines = ["[tally] 1 may call", "[visitor] the tally is 1", "[visitor] the tally is 2"];
-    says(&mut running, Instant::now() + LIMIT, &lines.map(str::to_owned))
+    let deadline = running.deadline(LIMIT);
+    says(&mut running, &deadline, &lines.map(str::to_owned))
 }
 
 /// An ISO with the core, root, the console and the programs.
