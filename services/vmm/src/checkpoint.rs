@@ -10,7 +10,6 @@ use crate::handover::MOVING;
 use crate::hypercall::{self, Call};
 use crate::machine::{Activity, Machine, Outside, Pause, Processor, State, StoreError, settings};
 use crate::memory::GuestMemory;
-use crate::saved;
 use crate::vcpu::{Vcpu, flag};
 use abi::hypercall::{CREATED, NO_CHECKPOINT, OK, QUOTA_EXHAUSTED, RESTORED, UNAVAILABLE};
 use abi::vcpu::{VcpuPage, group};
@@ -134,7 +133,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         token.secret.0.extend_from_slice(&self.config.token);
         token.quota = self.config.quota;
         token.used = self.config.quota.saturating_sub(self.quota_left);
-        saved::save(&self.board, machine, now);
+        self.board.save(machine, now);
         for (apic, processor) in machine.apics.iter_mut().zip(&self.processors) {
             apic.nmi_pending = processor.nmi;
         }
@@ -199,7 +198,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     /// Memory is as it was then: the rest of the machine follows.
     fn take_state(&mut self, machine: &state::Machine) -> Result<(), StoreError> {
         let mut board = Board::new(settings(&self.config, machine.memory_bytes));
-        saved::load(&mut board, machine);
+        board.load(machine);
         let host = self.outside.now();
         for (saved, processor) in machine.vcpus.iter().zip(&mut self.processors) {
             let resumed = resume_vcpu(processor, saved, host);
@@ -212,8 +211,9 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         self.state = if machine.paused { State::Paused } else { State::Running };
         self.pause = None;
         let now = self.guest_time(host);
-        let clock = &mut self.board.clock;
-        let writes: Vec<_> = (0..self.processors.len()).filter_map(|cpu| clock.refresh(cpu, now)).collect();
+        let Board { devices, clock, .. } = &mut self.board;
+        let pages = (0..self.processors.len()).filter_map(|cpu| devices.pvclock.refresh(cpu, clock, now));
+        let writes: Vec<_> = pages.collect();
         for write in writes {
             // The clock has checked the range; a refused write costs the guest its clock page, no more.
             let _ = self.memory.write(write.address, &write.bytes);

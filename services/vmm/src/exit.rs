@@ -30,7 +30,8 @@ pub enum Outcome {
     Notification,
     /// A program calls; RIP is past the instruction.
     Call(Call),
-    /// An instruction on device memory that the monitor does not know; the guest is told that it is undefined.
+    /// An instruction on device memory that the monitor does not know; the guest is told that it is
+    /// undefined.
     Undefined(Code),
     /// The VM cannot go on.
     Crash(Crash),

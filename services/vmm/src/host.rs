@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The library's traits, by system calls.
 //!
-//! Owns guest memory (read through a window, written by the core from the bounce frame), the vCPUs, the TSC and the log.
+//! Owns guest memory (read through a window, written by the core from the bounce frame), the vCPUs,
+//! the TSC and the log.
 
 use crate::store::Store;
 use abi::error::Error;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The VMM service: one process, one thread, one VM.
 //!
-//! Owns what stands behind the library's traits: system calls (`host`) and the checkpoint service (`store`), and the
-//! loop between guest and callers (`serve`).
+//! Owns what stands behind the library's traits: system calls (`host`) and the checkpoint service
+//! (`store`), and the loop between guest and callers (`serve`).
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg_attr(target_os = "none", no_main)]
 #![forbid(unsafe_code)]

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Guest memory as the monitor sees it.
 //!
-//! Owns the trait that keeps loaders and device models apart from the way memory is reached. Reads go through a window
-//! that is mapped read-only; writes through the core, so that a sealed page is saved first (I9). Translation of the
-//! guest's own virtual addresses is in [`crate::translate`].
+//! Owns the trait that keeps loaders and device models apart from the way memory is reached. Reads
+//! go through a window that is mapped read-only; writes through the core, so that a sealed page is
+//! saved first (I9). Translation of the guest's own virtual addresses is in [`crate::translate`].
 
 /// Why guest memory could not be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

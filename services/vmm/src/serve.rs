@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The loop between guest and callers.
 //!
-//! Owns the order of things in the one thread: the guest runs until somebody rings or a timer is due, then callers are
-//! served. They ring the doorbell, which ends a run or a wait, and then ask at the endpoint.
+//! Owns the order of things in the one thread: the guest runs until somebody rings or a timer is
+//! due, then callers are served. They ring the doorbell, which ends a run or a wait, and then ask
+//! at the endpoint.
 
 use crate::host::{self, Cpu, GuestWindow, World};
 use abi::syscall::POLL;
@@ -16,8 +17,8 @@ use vmm::machine::{Config, Machine, Next};
 
 /// How long a caller that has rung may take to ask.
 const PATIENCE_MS: u64 = 2;
-/// How long after a ring it is looked for callers at every exit, which comes soon then: a caller may be kept from asking by others on its CPU,
-/// and a guest that spins would not be left for it.
+/// How long after a ring it is looked for callers at every exit, which comes soon then: a caller
+/// may be kept from asking by others on its CPU, and a guest that spins would not be left for it.
 const RUNG_MS: u64 = 2000;
 /// The same once one has been served; another one may have rung at the same time.
 const SERVED_MS: u64 = 50;
@@ -60,8 +61,8 @@ fn build(environment: &'static Environment, vm: &'static VmConfig) -> Option<Own
         token: vm.token,
         quota: vm.quota,
     };
-    // Memory comes cleared from the core; after a restart of this service it holds what the last guest left, and
-    // where the VM comes from elsewhere, what is the VM's.
+    // Memory comes cleared from the core; after a restart of this service it holds what the last
+    // guest left, and where the VM comes from elsewhere, what is the VM's.
     let is_clean = environment.restarts == 0 && !vm.arrives;
     Some(Machine::new(config, host::cpuid, (memory, is_clean), cpus?, World::new()))
 }
@@ -101,7 +102,8 @@ fn run(machine: &mut OwnMachine, server: &mut Server<Vmm>) -> ! {
     }
 }
 
-/// Serves callers until none is there any more; whether there was one. One who has just rung gets until `deadline` to ask.
+/// Serves callers until none is there any more; whether there was one. One who has just rung gets
+/// until `deadline` to ask.
 fn serve_all(machine: &mut OwnMachine, server: &mut Server<Vmm>, deadline: u64) -> bool {
     let (mut deadline, mut served) = (deadline, false);
     loop {

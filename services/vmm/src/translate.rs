@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The guest's own translation of virtual addresses, as far as the monitor needs it to read an instruction or an operand.
+//! The guest's own translation of virtual addresses, as far as the monitor needs it to read an
+//! instruction or an operand.
 //!
-//! Owns the walk of the guest's page tables: 4 and 5 levels, PAE, and the two levels of 32-bit mode (AMD APM vol. 2, 5). It
-//! reads guest memory only; accessed and dirty bits stay as they are (the instruction ran into its exit after
-//! the processor had done the same walk, but for operands of string instructions). A table outside of memory is told apart
-//! from a fault of the guest.
+//! Owns the walk of the guest's page tables: 4 and 5 levels, PAE, and the two levels of 32-bit mode
+//! (AMD APM vol. 2, 5). It reads guest memory only; accessed and dirty bits stay as they are (the
+//! instruction ran into its exit after the processor had done the same walk, but for operands of
+//! string instructions). A table outside of memory is told apart from a fault of the guest.
 
 use crate::memory::GuestMemory;
 use crate::vcpu::{LONG_MODE_ACTIVE, flag};

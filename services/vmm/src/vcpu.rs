@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A virtual CPU as the monitor handles it.
 //!
-//! Owns the trait behind which the system calls stand, and small questions about, and changes of, the page that monitor and core
-//! share. What an exit means is decided in [`crate::exit`].
+//! Owns the trait behind which the system calls stand, and small questions about, and changes of,
+//! the page that monitor and core share. What an exit means is decided in [`crate::exit`].
 
 use abi::error::Error;
 use abi::vcpu::{Segment, VcpuPage, XSAVE_BYTES, event, group, segment};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A cpio archive in memory ("newc"), as Linux accepts it behind an initial RAM disk.
 //!
-//! Owns the format as far as a directory and small files need it. What goes in is decided by the loader.
+//! Owns the format as far as a directory and small files need it. What goes in is decided by the
+//! loader.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -57,7 +58,8 @@ impl Archive {
     }
 }
 
-/// The archive that hands a guest its token: `understudy/token`, readable by root alone, in hexadecimal.
+/// The archive that hands a guest its token: `understudy/token`, readable by root alone, in
+/// hexadecimal.
 #[must_use]
 pub fn token(token: &[u8; 16]) -> Vec<u8> {
     let mut text = Vec::with_capacity(33);

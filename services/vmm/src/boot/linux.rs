@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A Linux kernel (bzImage), started by the 64-bit boot protocol (Linux, Documentation/arch/x86/boot.rst).
+//! A Linux kernel (bzImage), started by the 64-bit boot protocol (Linux,
+//! Documentation/arch/x86/boot.rst).
 //!
-//! Owns the places of things in low memory, the zero page, and the memory map. The kernel is not unpacked or changed:
-//! it is copied to its preferred address and entered 0x200 bytes behind it. ACPI tables are the platform's; their
-//! area is only announced as reserved.
+//! Owns the places of things in low memory, the zero page, and the memory map. The kernel is not
+//! unpacked or changed: it is copied to its preferred address and entered 0x200 bytes behind it.
+//! ACPI tables are the platform's; their area is only announced as reserved.
 
 use super::{BootError, Entry, MAX_MEMORY, archive, enter_64bit, identity_tables, number};
 use crate::memory::GuestMemory;
@@ -29,8 +30,9 @@ const LOW_MEMORY_END: u64 = 0x9_fc00;
 /// Firmware area, with the ACPI tables.
 const FIRMWARE_AREA: u64 = 0xe_0000;
 const HIGH_MEMORY: u64 = 0x10_0000;
-/// Where a processor begins after a reset, and where Linux jumps in real mode to have one: it finds no other way on a machine
-/// with reduced ACPI and without EFI. There: `mov al, 6; mov dx, 0xcf9; out dx, al; hlt; jmp $-1`.
+/// Where a processor begins after a reset, and where Linux jumps in real mode to have one: it finds
+/// no other way on a machine with reduced ACPI and without EFI. There: `mov al, 6; mov dx, 0xcf9;
+/// out dx, al; hlt; jmp $-1`.
 const RESET_VECTOR: u64 = 0xf_fff0;
 const RESET_CODE: [u8; 9] =
     [0xb0, RESET, 0xba, RESET_PORT as u8, (RESET_PORT >> 8) as u8, 0xee, 0xf4, 0xeb, 0xfd];

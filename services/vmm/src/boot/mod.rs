@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Guests put into memory, and the first vCPU set to their entry.
 //!
-//! Owns what the loaders share: errors, identity page tables, the register state of a 64-bit entry. Images are hostile:
-//! every length in them is checked, and an error says which check failed. Memory is zero when a loader starts; zeroing
-//! it is left to the caller.
+//! Owns what the loaders share: errors, identity page tables, the register state of a 64-bit entry.
+//! Images are hostile: every length in them is checked, and an error says which check failed.
+//! Memory is zero when a loader starts; zeroing it is left to the caller.
 
 pub mod archive;
 pub mod linux;
@@ -112,7 +112,8 @@ pub struct Entry {
 /// Page attribute table after reset.
 const PAT_AT_RESET: u64 = 0x0007_0406_0007_0406;
 
-/// Sets a vCPU's whole state for the entry of a 64-bit guest; RSI and RDI both point at its boot page.
+/// Sets a vCPU's whole state for the entry of a 64-bit guest; RSI and RDI both point at its boot
+/// page.
 ///
 /// Values of control registers and attributes are those of [`abi::guest`].
 pub fn enter_64bit(page: &mut VcpuPage, entry: &Entry) {
@@ -137,7 +138,8 @@ pub fn enter_64bit(page: &mut VcpuPage, entry: &Entry) {
         Segment { selector: 0, attributes: 0, limit: entry.gdt.1, base: entry.gdt.0 };
 }
 
-/// Sets a vCPU's whole state for the start of a further processor: real mode at `page` << 12 (SIPI).
+/// Sets a vCPU's whole state for the start of a further processor: real mode at `page` << 12
+/// (SIPI).
 pub fn enter_real_mode(page: &mut VcpuPage, number: u8) {
     clear_state(page);
     page.rip = 0;
@@ -187,7 +189,8 @@ fn clear_state(page: &mut VcpuPage) {
     page.interruptible = 0;
     page.pat = PAT_AT_RESET;
     page.xsave = [0; abi::vcpu::XSAVE_BYTES];
-    // x87 control word and MXCSR as after reset; XSTATE_BV = 0 says that all components are in that state.
+    // x87 control word and MXCSR as after reset; XSTATE_BV = 0 says that all components are in that
+    // state.
     page.xsave[0..2].copy_from_slice(&0x37f_u16.to_le_bytes());
     page.xsave[24..28].copy_from_slice(&0x1f80_u32.to_le_bytes());
     page.dirty = group::ALL;

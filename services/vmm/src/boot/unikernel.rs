@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A small guest (static ELF64), started as [`abi::guest`] says.
 //!
-//! Owns the reading of the ELF file and the boot page. The protocol itself is in the contract, so that `guests/rt` and this
-//! loader cannot disagree.
+//! Owns the reading of the ELF file and the boot page. The protocol itself is in the contract, so
+//! that `guests/rt` and this loader cannot disagree.
 
 use super::{BootError, Entry, MAX_MEMORY, enter_64bit, identity_tables, number};
 use crate::memory::{GuestMemory, contains};

@@ -10,7 +10,7 @@ fn board(processors: u32) -> Board {
         wall_base: 1_795_353_255_000_000_000,
         memory: 1 << 28,
     });
-    for cpu in 0..board.apics.len() {
+    for cpu in 0..board.devices.apics.len() {
         board.write_memory(cpu, 0xfee0_00f0, 4, 0x1ff, 0);
     }
     board
@@ -51,7 +51,7 @@ fn the_transmitter_interrupts_for_as_long_as_the_driver_writes() {
         board.write_memory(0, 0xfee0_00b0, 4, 0, 0);
         board.write_port(0x3f8, 1, u32::from(b'.'), 0);
     }
-    assert_eq!(board.uart.take_output().count(), 3);
+    assert_eq!(board.devices.uart.take_output().count(), 3);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! CPUID, RDMSR, WRMSR and XSETBV.
 //!
-//! Owns the way of their operands between registers, the vCPU's page and the policies in [`crate::platform`].
+//! Owns the way of their operands between registers, the vCPU's page and the policies in
+//! [`crate::platform`].
 
 use super::{Answer, Crash, Outcome, Site};
 use crate::instruction::Expected;
@@ -13,15 +14,15 @@ const APIC_ENABLED: u64 = 1 << 11;
 
 pub(super) fn cpuid(site: &mut Site) -> Answer {
     site.skip(Expected::Cpuid)?;
-    let base = site.board.apics.get(site.cpu).map_or(0, |apic| apic.base());
+    let base = site.board.devices.apics.get(site.cpu).map_or(0, |apic| apic.base());
     let page = site.vcpu.page();
     let processor = Processor {
         id: site.cpu as u32,
-        count: site.board.apics.len() as u32,
+        count: site.board.devices.apics.len() as u32,
         cr4: page.cr4,
         xcr0: page.xcr0,
         apic: base & APIC_ENABLED != 0,
-        tsc_khz: site.board.rate().khz(),
+        tsc_khz: site.board.clock.rate().khz(),
     };
     let (leaf, subleaf) = (page.gpr[gpr::RAX] as u32, page.gpr[gpr::RCX] as u32);
     let answer = cpuid::answer(&processor, leaf, subleaf, &site.cpuid);
@@ -68,7 +69,8 @@ pub(super) fn msr(site: &mut Site, write: bool) -> Answer {
     if done.is_err() {
         return site.general_protection();
     }
-    // Decoded last: an MSR that refuses must not move RIP, and the instruction itself cannot have changed meanwhile.
+    // Decoded last: an MSR that refuses must not move RIP, and the instruction itself cannot have
+    // changed meanwhile.
     site.skip(if write { Expected::WriteMsr } else { Expected::ReadMsr })?;
     Ok(Outcome::Resume)
 }

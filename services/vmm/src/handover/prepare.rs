@@ -10,7 +10,6 @@ use crate::console::LINE;
 use crate::device::board::Board;
 use crate::machine::{Machine, Outside, settings};
 use crate::memory::GuestMemory;
-use crate::saved;
 use crate::vcpu::Vcpu;
 use abi::vcpu::group;
 use alloc::boxed::Box;
@@ -138,6 +137,6 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             self.config.tsc_khz = machine.tsc_khz;
             self.board = Board::new(settings(&self.config, machine.memory_bytes));
         }
-        saved::load(&mut self.board, machine);
+        self.board.load(machine);
     }
 }

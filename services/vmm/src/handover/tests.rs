@@ -120,7 +120,7 @@ fn clocks_and_timers_go_on() {
         exit(page, Exit::Halt, [0; 4]);
     });
     let (mut giver, mut taker, _) = pair(vec![vec![halt]], vec![vec![kicked(0)]]);
-    giver.board.clock.write_msr(0, crate::platform::pvclock::SYSTEM_TIME, 0x1001, 0);
+    giver.board.write_clock(0, crate::device::pvclock::SYSTEM_TIME, 0x1001, 0);
     giver.board.write_memory(0, 0xfee0_00f0, 4, 0x1ff, 0);
     giver.board.write_memory(0, 0xfee0_0320, 4, 0x30, 0);
     let now = giver.guest_time(giver.outside.time.get());
@@ -152,7 +152,7 @@ fn no_event_is_lost_on_the_way() {
     let (mut giver, mut taker, _) = pair(vec![vec![fault]], vec![vec![kicked(0), kicked(0), kicked(0)]]);
     giver.board.write_memory(0, 0xfee0_00f0, 4, 0x1ff, 0);
     assert_eq!(giver.step(), Next::Serve);
-    giver.board.apics[0].raise(0x31, false);
+    giver.board.devices.apics[0].raise(0x31, false);
     giver.processors[0].nmi = true;
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(take_over(&mut taker, 0), Reply::Done);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Arithmetic and logic on device memory, with its flags.
 //!
-//! Owns the results and flags of the few operations that occur on device registers (AMD APM vol. 3). Where the manual leaves a flag
-//! undefined, it is cleared.
+//! Owns the results and flags of the few operations that occur on device registers (AMD APM vol.
+//! 3). Where the manual leaves a flag undefined, it is cleared.
 
 use super::operand::mask;
 use crate::vcpu::flag;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Loads and stores that met a device (or nothing at all) instead of memory.
 //!
-//! Owns the execution of one instruction whose memory operand is at a guest-physical address without memory: MOV and its
-//! extending forms, arithmetic, XCHG, and STOS, LODS, MOVS. The processor has made its own checks before the exit, so the
-//! operand's address is the one that the exit names. Devices are behind [`Bus`].
+//! Owns the execution of one instruction whose memory operand is at a guest-physical address
+//! without memory: MOV and its extending forms, arithmetic, XCHG, and STOS, LODS, MOVS. The
+//! processor has made its own checks before the exit, so the operand's address is the one that the
+//! exit names. Devices are behind [`Bus`].
 
 use super::alu::Operation;
 use super::operand::{

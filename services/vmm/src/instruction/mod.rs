@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Instructions of the guest: fetching, and how long they are.
 //!
-//! No processor feature is needed: bytes are fetched through the guest's page tables and decoded here, because the
-//! emulator (and old processors) give neither the bytes nor the next address. [`memory_access`] carries out loads and
-//! stores that met a device, [`string_io`] INS and OUTS. No bytes whatsoever make any of this panic.
+//! No processor feature is needed: bytes are fetched through the guest's page tables and decoded
+//! here, because the emulator (and old processors) give neither the bytes nor the next address.
+//! [`memory_access`] carries out loads and stores that met a device, [`string_io`] INS and OUTS. No
+//! bytes whatsoever make any of this panic.
 
 mod alu;
 pub mod memory_access;
@@ -26,7 +27,8 @@ pub enum Problem {
     Translate(TranslateError),
     /// It is no instruction: the guest is due an invalid-opcode exception.
     Invalid,
-    /// Another instruction than the one that exited stands there: the guest changed its code, and runs it again.
+    /// Another instruction than the one that exited stands there: the guest changed its code, and
+    /// runs it again.
     Changed,
     /// It is an instruction that the monitor does not know on device memory.
     Unsupported(Code),

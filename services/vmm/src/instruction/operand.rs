@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Operands of the guest's instructions: registers of every width, and memory by linear address.
 //!
-//! Owns the rules for parts of registers (a 32-bit write clears the upper half, an 8- or 16-bit one keeps the rest) and the split of an
-//! access over two pages.
+//! Owns the rules for parts of registers (a 32-bit write clears the upper half, an 8- or 16-bit one
+//! keeps the rest) and the split of an access over two pages.
 
 use super::Problem;
 use crate::memory::GuestMemory;
@@ -76,7 +76,8 @@ pub(super) fn string_address_bytes(kind: OpKind) -> Option<usize> {
     }
 }
 
-/// Base of the segment that a source string operand uses. The page must hold the group SYSTEM for this.
+/// Base of the segment that a source string operand uses. The page must hold the group SYSTEM for
+/// this.
 pub(super) fn source_base(page: &VcpuPage, instruction: &Instruction) -> u64 {
     let index = match instruction.memory_segment() {
         Register::ES => segment::ES,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! INS and OUTS, with and without repetition.
 //!
-//! Owns their walk through guest memory. A long one is done in parts: registers say how far it came, and the guest runs into the
-//! next exit at the same instruction. The page must hold the group SYSTEM (segment bases).
+//! Owns their walk through guest memory. A long one is done in parts: registers say how far it
+//! came, and the guest runs into the next exit at the same instruction. The page must hold the
+//! group SYSTEM (segment bases).
 
 use super::operand::{
     destination_base, get_address, linear, read_linear, set_address, source_base, string_address_bytes,

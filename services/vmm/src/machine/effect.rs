@@ -3,7 +3,7 @@
 
 use super::{Activity, Machine, Outside};
 use crate::boot;
-use crate::device::board::Effect;
+use crate::device::contract::Effect;
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 
@@ -34,7 +34,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
                 }
                 Effect::Startup(cpu, page) => self.start_processor(cpu, page),
                 Effect::Write(write) => {
-                    // The clock has checked the range; a refused write costs the guest its clock page, no more.
+                    // The clock has checked the range; a refused write costs the guest its clock
+                    // page, no more.
                     let _ = self.memory.write(write.address, &write.bytes);
                 }
             }

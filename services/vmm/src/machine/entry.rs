@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What goes before an entry into the guest.
 //!
-//! Owns the choice of the event to inject (one cut short comes first, then an NMI, then the local APIC's vector), the request for
-//! an exit as soon as an interrupt can be taken, and the next deadline.
+//! Owns the choice of the event to inject (one cut short comes first, then an NMI, then the local
+//! APIC's vector), the request for an exit as soon as an interrupt can be taken, and the next
+//! deadline.
 
 use super::{Machine, Outside};
 use crate::memory::GuestMemory;
@@ -35,9 +36,10 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
 
     /// The host TSC at which the first timer is due; never, where there is none.
     pub(super) fn host_deadline(&self, host: u64, now: u64) -> u64 {
-        let earliest = (0..self.processors.len()).filter_map(|cpu| self.board.next_deadline(cpu)).min();
         // One before "for ever": a wait without end is asked for in another way.
-        earliest.map_or(u64::MAX, |due| host.saturating_add(due.saturating_sub(now)).min(u64::MAX - 1))
+        self.board
+            .next_deadline()
+            .map_or(u64::MAX, |due| host.saturating_add(due.saturating_sub(now)).min(u64::MAX - 1))
     }
 
     /// Chooses the event to inject.
@@ -64,7 +66,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
 
     /// Lets the vCPU's CR8 follow the local APIC's task priority.
     fn update_task_priority(&mut self, cpu: usize) -> Result<(), Error> {
-        let Some(apic) = self.board.apics.get_mut(cpu) else { return Ok(()) };
+        let Some(apic) = self.board.devices.apics.get_mut(cpu) else { return Ok(()) };
         let vcpu = &mut self.processors[cpu].vcpu;
         let cr8 = apic.cr8();
         if u64::from(cr8) == vcpu.page().cr8 {

@@ -71,7 +71,8 @@ pub trait Outside {
     /// Whether guest memory is still being copied for this checkpoint.
     fn is_copying(&mut self, id: u64) -> bool;
 
-    /// Copies out of the handover window; false where there is none, or the bytes do not all lie in it.
+    /// Copies out of the handover window; false where there is none, or the bytes do not all lie in
+    /// it.
     fn read_handover(&mut self, offset: u64, into: &mut [u8]) -> bool;
 
     /// Copies into the handover window; false as above.
@@ -300,7 +301,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     fn answer(&mut self, cpu: usize) -> Outcome {
         let vcpu = &mut self.processors[cpu].vcpu;
         let cr8 = vcpu.page().cr8 as u8;
-        if let Some(apic) = self.board.apics.get_mut(cpu) {
+        if let Some(apic) = self.board.devices.apics.get_mut(cpu) {
             apic.observe_cr8(cr8);
         }
         exit::handle(&mut Site {
@@ -359,10 +360,10 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     }
 
     fn drain_console(&mut self) {
-        if !self.board.uart.has_output() {
+        if !self.board.devices.uart.has_output() {
             return;
         }
-        for byte in self.board.uart.take_output() {
+        for byte in self.board.devices.uart.take_output() {
             if let Some(line) = self.console.put(byte) {
                 self.outside.log(format_args!("| {line}"));
             }

@@ -45,7 +45,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         }
     }
 
-    /// Whether a request cannot be served while the VM changes its hypervisor. Its serial port is where its other devices are.
+    /// Whether a request cannot be served while the VM changes its hypervisor. Its serial port is
+    /// where its other devices are.
     fn has_to_wait(&self, request: &Request) -> bool {
         match request {
             Request::Status | Request::ConsoleRead { .. } => false,

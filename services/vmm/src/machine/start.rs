@@ -5,7 +5,8 @@ use super::{Activity, Config, Machine, Outside, State};
 use crate::boot::BootError;
 use crate::boot::linux::{self, Linux};
 use crate::boot::unikernel::{self, Unikernel};
-use crate::device::board::{Board, Settings};
+use crate::device::board::Board;
+use crate::device::contract::Settings;
 use crate::memory::{GuestMemory, clear};
 use crate::platform::acpi;
 use crate::vcpu::Vcpu;
@@ -13,7 +14,8 @@ use abi::vcpu::group;
 use alloc::string::{String, ToString};
 use api::environment::VmKind;
 
-/// The guest's time of day at its start, in nanoseconds since 1970: 2026-01-01. Nothing beneath knows the true one.
+/// The guest's time of day at its start, in nanoseconds since 1970: 2026-01-01. Nothing beneath
+/// knows the true one.
 const WALL_BASE: u64 = 1_767_225_600_000_000_000;
 
 /// The settings of the devices.

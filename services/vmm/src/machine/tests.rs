@@ -110,7 +110,7 @@ fn an_event_cut_short_comes_before_an_interrupt() {
     );
     machine.board.write_memory(0, 0xfee0_00f0, 4, 0x1ff, 0);
     machine.step();
-    machine.board.apics[0].raise(0x30, false);
+    machine.board.devices.apics[0].raise(0x30, false);
     machine.step();
     assert_eq!(machine.processors[0].vcpu.page().want_window, 1);
     machine.step();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whose turn it is: several vCPUs share the VMM's one thread.
 //!
-//! A turn is time, not an exit: a vCPU that prints leaves the guest at every character, and would get next to nothing beside others that
-//! spin until it is done. It ends early where the vCPU cannot go on, and where it has called another one: the caller is likely to
-//! wait for the answer, which nobody gives as long as it spins.
+//! A turn is time, not an exit: a vCPU that prints leaves the guest at every character, and would
+//! get next to nothing beside others that spin until it is done. It ends early where the vCPU
+//! cannot go on, and where it has called another one: the caller is likely to wait for the answer,
+//! which nobody gives as long as it spins.
 
 use super::{Activity, Machine, Outside};
 use crate::memory::GuestMemory;

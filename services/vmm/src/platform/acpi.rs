@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The ACPI tables of a virtual machine.
 //!
-//! Hardware-reduced ACPI: RSDP, XSDT, FADT, MADT and a DSDT with serial port, clock, processors and the sleep state
-//! S5, in one block that goes to [`ADDRESS`], where an operating system also finds it by searching. Numbers of ports and
-//! pins are those of [`crate::device::bus`]. Follows ACPI 6.5, 5.2.
+//! Hardware-reduced ACPI: RSDP, XSDT, FADT, MADT and a DSDT with serial port, clock, processors and
+//! the sleep state S5, in one block that goes to [`ADDRESS`], where an operating system also finds
+//! it by searching. Numbers of ports and pins are those of [`crate::device::bus`]. Follows ACPI
+//! 6.5, 5.2.
 
 use alloc::vec::Vec;
 
-use super::aml;
-use crate::device::bus::{RTC_PORT, SERIAL_PIN, SERIAL_PORTS};
+use crate::aml;
 use crate::device::power::{SLEEP_STATUS_PORT, SLEEP_TYPE_OFF};
+use crate::device::table::Devices;
 use crate::device::{ioapic, lapic, rtc};
-use abi::guest::{RESET, RESET_PORT, SERIAL_PORT, SLEEP_CONTROL_PORT};
+use abi::guest::{RESET, RESET_PORT, SLEEP_CONTROL_PORT};
 
 /// Guest-physical address of the tables, RSDP first: within the 128 KiB that is searched for it.
 pub const ADDRESS: u64 = 0xe_0000;
@@ -91,7 +92,8 @@ fn fadt(dsdt: u64) -> Vec<u8> {
     const REVISION: u8 = 6;
     /// Legacy devices are there (the serial port); no keyboard controller; no VGA.
     const BOOT_ARCHITECTURE: u16 = 1 | 1 << 2;
-    /// WBINVD works, C1 is there, no fixed power and sleep buttons, reset register, headless, hardware-reduced.
+    /// WBINVD works, C1 is there, no fixed power and sleep buttons, reset register, headless,
+    /// hardware-reduced.
     const FLAGS: u32 = 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 10 | 1 << 12 | 1 << 20;
 
     let mut body = alloc::vec![0; BYTES - 36];
@@ -117,6 +119,8 @@ fn madt(processors: u32) -> Vec<u8> {
     const IO_APIC: u8 = 1;
     const OVERRIDE: u8 = 2;
     const ENABLED: u32 = 1;
+    /// Pins that an operating system takes for those of ISA, edge-triggered, unless it is told.
+    const ISA_PINS: usize = 16;
     /// Edge-triggered, active high.
     const EDGE_HIGH: u16 = 0b0101;
 
@@ -129,37 +133,17 @@ fn madt(processors: u32) -> Vec<u8> {
     body.extend_from_slice(&[IO_APIC, 12, 0, 0]);
     body.extend_from_slice(&(ioapic::BASE as u32).to_le_bytes());
     body.extend_from_slice(&0_u32.to_le_bytes());
-    body.extend_from_slice(&[OVERRIDE, 10, 0, SERIAL_PIN as u8]);
-    body.extend_from_slice(&(SERIAL_PIN as u32).to_le_bytes());
-    body.extend_from_slice(&EDGE_HIGH.to_le_bytes());
+    for pin in Devices::PINS.iter().copied().flatten().filter(|&pin| pin < ISA_PINS) {
+        body.extend_from_slice(&[OVERRIDE, 10, 0, pin as u8]);
+        body.extend_from_slice(&(pin as u32).to_le_bytes());
+        body.extend_from_slice(&EDGE_HIGH.to_le_bytes());
+    }
     table(*b"APIC", REVISION, body)
 }
 
 fn dsdt(processors: u32) -> Vec<u8> {
     const REVISION: u8 = 2;
-    let serial = aml::device(
-        *b"COM1",
-        &[
-            aml::name(*b"_HID", &aml::eisa_id(*b"PNP", 0x0501)),
-            aml::name(*b"_UID", &aml::integer(1)),
-            aml::name(*b"_STA", &aml::integer(0xf)),
-            aml::name(
-                *b"_CRS",
-                &aml::resources(&[
-                    aml::interrupt(SERIAL_PIN as u32),
-                    aml::io(SERIAL_PORT, SERIAL_PORTS as u8),
-                ]),
-            ),
-        ],
-    );
-    let clock = aml::device(
-        *b"RTC_",
-        &[
-            aml::name(*b"_HID", &aml::eisa_id(*b"PNP", 0x0b00)),
-            aml::name(*b"_CRS", &aml::resources(&[aml::io(RTC_PORT, 2)])),
-        ],
-    );
-    let mut devices = alloc::vec![serial, clock];
+    let mut devices = Devices::describe();
     devices.extend((0..processors.min(254)).map(processor));
     let off = aml::integer(SLEEP_TYPE_OFF.into());
     let sleep = aml::name(*b"_S5_", &aml::package(&[off.clone(), off, aml::integer(0), aml::integer(0)]));

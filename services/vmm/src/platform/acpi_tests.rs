@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The tables, walked as an operating system does, and read by the reference compiler where it is installed.
+//! The tables, walked as an operating system does, and read by the reference compiler where it is
+//! installed.
 
 use super::*;
 use std::process::Command;

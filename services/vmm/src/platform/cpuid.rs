@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the virtual processor says of itself.
 //!
-//! A policy over the real processor's answers: `masks` lists each feature that passes, so what a future processor
-//! brings stays hidden until somebody virtualises it; topology, frequency and hypervisor leaves are made up here. What
-//! does not fit the virtual machine is left out: virtualization, performance counters, MONITOR, MTRRs,
-//! mitigations by MSR, five-level paging, states that the core does not save. The real CPUID comes in as a
-//! closure, so tests can play any processor. Follows SDM vol. 2A and APM vol. 3, appendix E.
+//! A policy over the real processor's answers: `masks` lists each feature that passes, so what a
+//! future processor brings stays hidden until somebody virtualises it; topology, frequency and
+//! hypervisor leaves are made up here. What does not fit the virtual machine is left out:
+//! virtualization, performance counters, MONITOR, MTRRs, mitigations by MSR, five-level paging,
+//! states that the core does not save. The real CPUID comes in as a closure, so tests can play any
+//! processor. Follows SDM vol. 2A and APM vol. 3, appendix E.
 
 mod masks;
 mod topology;
 
-use super::pvclock::feature;
+use crate::device::pvclock::feature;
 use abi::hypercall;
 
 /// EAX, EBX, ECX and EDX.

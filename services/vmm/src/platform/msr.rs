@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What RDMSR and WRMSR do in a guest.
 //!
-//! A table: registers of the vCPU ([`Register`], kept by the run loop), those of devices (local APIC, clock), constants
-//! that operating systems read without asking first, and for all others a general-protection exception, which
-//! is what a processor without them does. Nothing here reaches a real MSR. Agrees with [`super::cpuid`]: a hidden feature has
-//! no MSR. Follows SDM vol. 4 and APM vol. 2, appendix A.
+//! A table: registers of the vCPU ([`Register`], kept by the run loop), those of devices (local
+//! APIC, clock), constants that operating systems read without asking first, and for all others a
+//! general-protection exception, which is what a processor without them does. Nothing here reaches
+//! a real MSR. Agrees with [`super::cpuid`]: a hidden feature has no MSR. Follows SDM vol. 4 and
+//! APM vol. 2, appendix A.
 
-use crate::device::board::{Board, Effect};
+use crate::device::board::Board;
 use crate::device::lapic::GeneralProtection;
 
 /// An MSR that is part of a vCPU's state.
@@ -93,8 +94,9 @@ const CONSTANTS: &[(u32, u64)] = &[
     (0x0000_01dc, 0),
     (0x0000_01dd, 0),
     (0x0000_01de, 0),
-    // AMD: system configuration; hardware configuration (the TSC counts at the P0 rate); top of memory; bridge;
-    // pending interrupts; configuration space; microcode loader; SMM ranges; errata; configuration of units.
+    // AMD: system configuration; hardware configuration (the TSC counts at the P0 rate); top of
+    // memory; bridge; pending interrupts; configuration space; microcode loader; SMM ranges;
+    // errata; configuration of units.
     (0xc001_0010, 0),
     (0xc001_0015, 1 << 24),
     (0xc001_001a, 0),
@@ -151,7 +153,7 @@ pub fn write(
 }
 
 fn lookup(board: &Board, cpu: usize, msr: u32, registers: &dyn Registers, now: u64) -> Outcome<u64> {
-    let apic = board.apics.get(cpu).ok_or(GeneralProtection)?;
+    let apic = board.devices.apics.get(cpu).ok_or(GeneralProtection)?;
     match msr {
         TSC => return Ok(now),
         EFER => return Ok(registers.get(Register::Efer) & efer::ALL),
@@ -163,7 +165,7 @@ fn lookup(board: &Board, cpu: usize, msr: u32, registers: &dyn Registers, now: u
     if let Some((register, _)) = plain(msr) {
         return Ok(registers.get(register));
     }
-    if let Some(value) = board.clock.read_msr(cpu, msr) {
+    if let Some(value) = board.devices.pvclock.read_msr(cpu, msr) {
         return Ok(value);
     }
     constant(msr).ok_or(GeneralProtection)
@@ -175,7 +177,7 @@ fn store(
     registers: &mut dyn Registers,
     now: u64,
 ) -> Outcome<()> {
-    let apic = board.apics.get_mut(cpu).ok_or(GeneralProtection)?;
+    let apic = board.devices.apics.get_mut(cpu).ok_or(GeneralProtection)?;
     match msr {
         TSC => {
             let offset = registers.get(Register::TscOffset);
@@ -199,10 +201,7 @@ fn store(
         registers.set(register, check.apply(value)?);
         return Ok(());
     }
-    if let Some(written) = board.clock.write_msr(cpu, msr, value, now) {
-        if let Some(write) = written {
-            board.ask(Effect::Write(write));
-        }
+    if board.write_clock(cpu, msr, value, now) {
         return Ok(());
     }
     constant(msr).map(|_| ()).ok_or(GeneralProtection)

@@ -2,7 +2,8 @@
 //! MSR accesses as operating systems make them.
 
 use super::*;
-use crate::device::board::Settings;
+use crate::device::contract::Effect;
+use crate::device::contract::Settings;
 
 /// A vCPU's registers in long mode, by the order of [`Register`].
 struct Plain([u64; 15]);
@@ -61,7 +62,7 @@ fn the_local_apic_is_reached_as_linux_does() {
     write(&mut board, 0, 0x80f, 0x1ff, &mut registers, 0).unwrap();
     write(&mut board, 0, 0x832, 0x400ec, &mut registers, 0).unwrap();
     write(&mut board, 0, TSC_DEADLINE, 900, &mut registers, 0).unwrap();
-    assert_eq!(board.next_deadline(0), Some(900));
+    assert_eq!(board.next_deadline(), Some(900));
     board.advance(900);
     assert_eq!(board.accept(0), Some(0xec));
     write(&mut board, 0, 0x83f, 0x44, &mut registers, 0).unwrap();

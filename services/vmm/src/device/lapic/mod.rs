@@ -4,19 +4,21 @@
 //! Owns what one virtual CPU is still to be interrupted by ([`LocalApic::pending`], [`LocalApic::accept`]), its timer, and
 //! the registers behind both views, memory-mapped xAPIC and the MSRs of x2APIC (`registers`). Version 0x14: six
 //! local vectors, no suppression of EOI broadcasts, no CMCI. Nothing is wired to LINT0, LINT1, thermal and performance entries; they
-//! only remember. Messages to other CPUs and to the I/O APIC go out as [`Action`]; [`super::board`] carries them.
+//! only remember. Messages to other CPUs and to the I/O APIC go out as
+//! [`Action`]; [`super::board`] carries them.
 //! Follows SDM vol. 3A, 12.
 
-pub mod message;
+mod contract;
 mod registers;
 pub mod timer;
 mod vectors;
 
 pub use vectors::Vectors;
 
+use super::contract::Action;
+use super::message::Address;
 use super::time::Rate;
-use message::{Address, Message};
-use timer::{Counts, Mode as TimerMode, Timer};
+use timer::{Mode as TimerMode, Timer};
 
 /// Physical address of the registers after reset.
 pub const DEFAULT_BASE: u64 = 0xfee0_0000;
@@ -44,15 +46,6 @@ mod entry {
     pub const ERROR: usize = 5;
 }
 
-/// What the guest's access asks of others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Deliver this message; this local APIC is its sender.
-    Send(Message),
-    /// A level-triggered interrupt with this vector has ended: tell the I/O APIC.
-    End(u8),
-}
-
 /// The access is a general-protection exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GeneralProtection;
@@ -68,41 +61,39 @@ pub enum Mode {
     X2Apic,
 }
 
-/// All that a checkpoint keeps of a local APIC.
+/// The registers, but for those of the timer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Registers {
+struct Registers {
     /// APIC id.
-    pub id: u32,
+    id: u32,
     /// The base MSR.
-    pub base: u64,
+    base: u64,
     /// Task priority.
-    pub task_priority: u8,
+    task_priority: u8,
     /// Logical destination (xAPIC).
-    pub logical_destination: u32,
+    logical_destination: u32,
     /// Destination format (xAPIC).
-    pub destination_format: u32,
+    destination_format: u32,
     /// Spurious vector.
-    pub spurious: u32,
+    spurious: u32,
     /// Errors that the guest sees.
-    pub errors: u32,
+    errors: u32,
     /// Errors that it has not yet asked for.
-    pub errors_pending: u32,
+    errors_pending: u32,
     /// Interrupt command.
-    pub command: u64,
+    command: u64,
     /// Local vector table: timer, thermal, performance, LINT0, LINT1, error.
-    pub entries: [u32; 6],
+    entries: [u32; 6],
     /// In service.
-    pub in_service: Vectors,
+    in_service: Vectors,
     /// Level-triggered.
-    pub trigger_mode: Vectors,
+    trigger_mode: Vectors,
     /// Requested.
-    pub requested: Vectors,
-    /// Timer.
-    pub timer: Counts,
+    requested: Vectors,
 }
 
 /// A local APIC.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalApic {
     registers: Registers,
     timer: Timer,
@@ -134,28 +125,6 @@ impl LocalApic {
         };
         self.timer = Timer::new(self.rate);
         self.seen_cr8 = 0;
-    }
-
-    /// All registers.
-    #[must_use]
-    pub fn registers(&self) -> Registers {
-        Registers { timer: self.timer.counts(), ..self.registers }
-    }
-
-    /// A local APIC with these registers. What none can hold is cut to what one can.
-    #[must_use]
-    pub fn from_registers(registers: Registers, rate: Rate) -> Self {
-        let mode = TimerMode::from_entry(registers.entries[entry::TIMER]);
-        let timer = Timer::from_parts(rate, mode, registers.timer);
-        let mut apic = Self { registers, timer, rate, seen_cr8: registers.task_priority >> 4 };
-        apic.registers.base &= !base::RESERVED;
-        if apic.registers.base & base::ENABLED == 0 {
-            apic.registers.base &= !base::X2APIC;
-        }
-        for vectors in [&mut apic.registers.requested, &mut apic.registers.in_service] {
-            vectors.0[0] &= 0xffff_0000;
-        }
-        apic
     }
 
     /// In which way the registers are reached.

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The registers of a local APIC, as the guest reads and writes them.
 //!
-//! One table for both views: register *n* is at offset 16 *n* of the page, and at MSR 0x800 + *n* in x2APIC mode. The views differ
-//! in strictness: a wrong access in memory is an error in the ESR, a wrong MSR is a general-protection exception.
-//! Follows SDM vol. 3A, tables 12-1 and 12-6.
+//! One table for both views: register *n* is at offset 16 *n* of the page, and at MSR 0x800 + *n*
+//! in x2APIC mode. The views differ in strictness: a wrong access in memory is an error in the ESR,
+//! a wrong MSR is a general-protection exception. Follows SDM vol. 3A, tables 12-1 and 12-6.
 
-use super::message::Message;
 use super::timer::Mode as TimerMode;
 use super::{
-    Action, ENTRY_MASKED, ERROR_REGISTER, ERROR_SEND_VECTOR, GeneralProtection, LocalApic, Mode,
-    SPURIOUS_ENABLED, entry,
+    ENTRY_MASKED, ERROR_REGISTER, ERROR_SEND_VECTOR, GeneralProtection, LocalApic, Mode, SPURIOUS_ENABLED,
+    entry,
 };
+use crate::device::contract::Action;
+use crate::device::message::{Delivery, Message};
 
 /// First MSR of x2APIC.
 const FIRST_MSR: u32 = 0x800;
@@ -196,6 +197,7 @@ impl LocalApic {
     }
 
     fn write_entry(&mut self, index: usize, value: u32) {
+        let value = if index == entry::TIMER { TimerMode::known(value) } else { value };
         let disabled = self.registers.spurious & SPURIOUS_ENABLED == 0;
         self.registers.entries[index] = value | if disabled { ENTRY_MASKED } else { 0 };
         if index == entry::TIMER {
@@ -209,8 +211,7 @@ impl LocalApic {
         let high = (value >> 32) as u32;
         let destination = if narrow { high >> 24 } else { high };
         let message = Message::from_command(value as u32, destination, narrow)?;
-        let vectored =
-            matches!(message.delivery, super::message::Delivery::Fixed | super::message::Delivery::Lowest);
+        let vectored = matches!(message.delivery, Delivery::Fixed | Delivery::Lowest);
         if vectored && message.vector < 16 {
             self.error(ERROR_SEND_VECTOR);
             return None;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What operating systems do to a local APIC.
 
-use super::message::{Delivery, Destination};
 use super::*;
+use crate::device::message::{Delivery, Destination};
 
 const TICKS_PER_MICROSECOND: u64 = 2000;
 
@@ -168,6 +168,13 @@ fn commands_become_messages() {
 }
 
 #[test]
+fn the_reserved_timer_mode_becomes_one_shot() {
+    let mut apic = apic();
+    apic.write_memory(0x320, 0x6_00ec, 0);
+    assert_eq!(apic.read_memory(0x320, 0), 0xec);
+}
+
+#[test]
 fn a_wrong_vector_is_an_error_that_the_guest_can_read() {
     let mut apic = apic();
     apic.write_memory(0x370, 0xfe, 0);
@@ -189,8 +196,8 @@ fn a_local_apic_made_from_its_registers_behaves_the_same() {
     apic.raise(0x61, true);
     apic.accept();
     apic.raise(0x81, false);
-    let mut copy = LocalApic::from_registers(apic.registers(), Rate::from_khz(2_000_000));
-    assert_eq!(copy.registers(), apic.registers());
+    let mut copy = LocalApic::loaded(&apic.saved(), Rate::from_khz(2_000_000));
+    assert_eq!(copy, apic);
     for now in [0, 100_000, 5_000_000] {
         apic.advance(now);
         copy.advance(now);

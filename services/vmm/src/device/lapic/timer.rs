@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The timer of a local APIC.
 //!
-//! Owns counting: one-shot and periodic from a bus clock of 1 GHz through the divider, or a deadline in TSC ticks. It does
-//! not tick: the count is computed from the time of the question. Which vector it raises, and whether it is masked,
-//! is the local vector table's business. Follows SDM vol. 3A, 12.5.4.
+//! Owns counting: one-shot and periodic from a bus clock of 1 GHz through the divider, or a
+//! deadline in TSC ticks. It does not tick: the count is computed from the time of the question.
+//! Which vector it raises, and whether it is masked, is the local vector table's business. Follows
+//! SDM vol. 3A, 12.5.4.
 
 use crate::device::time::Rate;
 
-/// Frequency of the clock that the divider divides, in Hz: a count lasts as many nanoseconds as the divider says.
+/// Frequency of the clock that the divider divides, in Hz: a count lasts as many nanoseconds as the
+/// divider says.
 pub const BUS_HZ: u64 = 1_000_000_000;
 
 /// Shortest period, so that a guest cannot keep its monitor busy with a timer alone.
@@ -25,8 +27,17 @@ pub enum Mode {
     Deadline,
 }
 
+/// The bits of an entry that hold the mode.
+const MODE_BITS: u32 = 3 << 17;
+
 impl Mode {
-    /// The mode in an entry of the local vector table; the reserved one reads as one-shot.
+    /// Returns an entry that is written without the reserved mode, which becomes one-shot.
+    #[must_use]
+    pub fn known(entry: u32) -> u32 {
+        if entry & MODE_BITS == MODE_BITS { entry & !MODE_BITS } else { entry }
+    }
+
+    /// Returns the mode in an entry of the local vector table; the reserved one reads as one-shot.
     #[must_use]
     pub fn from_entry(entry: u32) -> Self {
         match entry >> 17 & 3 {
@@ -40,14 +51,14 @@ impl Mode {
 /// The counting part of the timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timer {
-    rate: Rate,
-    mode: Mode,
-    divide: u32,
-    initial: u32,
+    pub(super) rate: Rate,
+    pub(super) mode: Mode,
+    pub(super) divide: u32,
+    pub(super) initial: u32,
     /// TSC at which the count was `initial`.
-    start: u64,
+    pub(super) start: u64,
     /// TSC at which it fires next.
-    deadline: Option<u64>,
+    pub(super) deadline: Option<u64>,
 }
 
 impl Timer {
@@ -55,21 +66,6 @@ impl Timer {
     #[must_use]
     pub fn new(rate: Rate) -> Self {
         Self { rate, mode: Mode::OneShot, divide: 0, initial: 0, start: 0, deadline: None }
-    }
-
-    /// A timer in the middle of its work.
-    #[must_use]
-    pub fn from_parts(rate: Rate, mode: Mode, counts: Counts) -> Self {
-        let Counts { divide, initial, start, deadline } = counts;
-        let deadline = (deadline != 0).then_some(deadline);
-        Self { rate, mode, divide: divide & 0xb, initial, start, deadline }
-    }
-
-    /// What [`Timer::from_parts`] takes.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        let deadline = self.deadline.unwrap_or(0);
-        Counts { divide: self.divide, initial: self.initial, start: self.start, deadline }
     }
 
     /// TSC at which the timer fires next.
@@ -95,7 +91,7 @@ impl Timer {
 
     /// Sets the divider; the count goes on from where it is.
     pub fn set_divide(&mut self, value: u32, now: u64) {
-        let done = u64::from(self.initial - self.current(now));
+        let done = u64::from(self.initial.saturating_sub(self.current(now)));
         self.divide = value & 0xb;
         if self.mode != Mode::Deadline && self.deadline.is_some() {
             // The start may lie before TSC 0 now: differences wrap.
@@ -171,19 +167,6 @@ impl Timer {
         let least = if self.mode == Mode::Periodic { LEAST_PERIOD_NS } else { 0 };
         self.rate.ticks(nanoseconds.max(least)).max(1)
     }
-}
-
-/// The registers of a timer, with a deadline of 0 for none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Divide configuration.
-    pub divide: u32,
-    /// Initial count.
-    pub initial: u32,
-    /// TSC at which the count was `initial`.
-    pub start: u64,
-    /// TSC at which the timer fires next.
-    pub deadline: u64,
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The features that pass from the real processor to the virtual one, register by register.
 //!
-//! A list of what is allowed, by bit number, with a name each. What is not named is hidden, for one of these reasons: it needs
-//! an MSR or a state that is not virtualised (mitigations, shadow stacks, protection keys, AMX, LWP), it measures or
-//! controls the real machine (counters, thermal, RDT, trace), or it is privileged hardware of its own (SVM, VMX, SGX,
-//! MONITOR, MTRRs).
+//! A list of what is allowed, by bit number, with a name each. What is not named is hidden, for one
+//! of these reasons: it needs an MSR or a state that is not virtualised (mitigations, shadow
+//! stacks, protection keys, AMX, LWP), it measures or controls the real machine (counters, thermal,
+//! RDT, trace), or it is privileged hardware of its own (SVM, VMX, SGX, MONITOR, MTRRs).
 
 /// Sets the listed bits.
 macro_rules! bits {
     ($($number:literal $name:ident),+ $(,)?) => { 0 $(| (1_u32 << $number))+ };
 }
 
-/// Leaf 1, ECX. `DTES64`, MONITOR, VMX, `EST`, `PDCM` and the like stay hidden; OSXSAVE follows CR4.
+/// Leaf 1, ECX. `DTES64`, MONITOR, VMX, `EST`, `PDCM` and the like stay hidden; OSXSAVE follows
+/// CR4.
 pub const BASIC_ECX: u32 = bits!(
     0 SSE3, 1 PCLMULQDQ, 9 SSSE3, 12 FMA, 13 CX16, 17 PCID, 19 SSE4_1, 20 SSE4_2, 22 MOVBE, 23 POPCNT, 25 AES, 26 XSAVE,
     28 AVX, 29 F16C, 30 RDRAND,
@@ -23,8 +24,8 @@ pub const XSAVE: u32 = 1 << 26;
 /// Leaf 1, ECX.
 pub const OSXSAVE: u32 = 1 << 27;
 
-/// Leaf 1, EDX. Machine checks pass although there are no banks: Linux complains without. MTRR stays hidden; HTT
-/// follows the topology, APIC its base MSR.
+/// Leaf 1, EDX. Machine checks pass although there are no banks: Linux complains without. MTRR
+/// stays hidden; HTT follows the topology, APIC its base MSR.
 pub const BASIC_EDX: u32 = bits!(
     0 FPU, 1 VME, 2 DE, 3 PSE, 4 TSC, 5 MSR, 6 PAE, 7 MCE, 8 CX8, 11 SEP, 13 PGE, 14 MCA, 15 CMOV, 16 PAT, 17 PSE36, 19 CLFSH, 23 MMX,
     24 FXSR, 25 SSE, 26 SSE2, 27 SS,

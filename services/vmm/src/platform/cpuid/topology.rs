@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How the virtual processors hang together: one package, cores without hyperthreads, APIC ids without gaps.
+//! How the virtual processors hang together: one package, cores without hyperthreads, APIC ids
+//! without gaps.
 //!
-//! Every leaf that says so, on either vendor's processors, says the same. Sizes of caches and addresses are the real ones.
+//! Every leaf that says so, on either vendor's processors, says the same. Sizes of caches and
+//! addresses are the real ones.
 
 use super::masks;
 use super::{Leaf, Processor};

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An I/O APIC.
 //!
-//! Owns 24 pins and their redirection entries. A line goes up or down, a register is written, an interrupt ends: each answers
-//! with the set of pins whose message is now due ([`Pins`]); [`IoApic::message`] says what it is. Version 0x20, so it has an
-//! EOI register besides the broadcast. Polarity is remembered only: lines here are up or down. Follows the 82093AA data sheet.
+//! Owns 24 pins and their redirection entries. A line goes up or down, a register is written, an
+//! interrupt ends: each answers with the set of pins whose message is now due ([`Pins`]);
+//! [`IoApic::message`] says what it is. Version 0x20, so it has an EOI register besides the
+//! broadcast. Polarity is remembered only: lines here are up or down. Follows the 82093AA data
+//! sheet.
 
-use super::lapic::message::{Delivery, Destination, Message};
+use crate::device::contract::{Access, Device, Settings};
+use crate::device::message::{Delivery, Destination, Message, Pins};
+use crate::device::time::Clock;
+use state::Unknown;
 
 /// Physical address of the registers.
 pub const BASE: u64 = 0xfec0_0000;
@@ -36,20 +41,17 @@ const MASKED: u64 = 1 << 16;
 /// Bits of an entry that the guest can write: not delivery status and remote IRR.
 const WRITABLE: u64 = 0xff00_0000_0001_afff;
 
-/// A set of pins, bit n for pin n.
-pub type Pins = u32;
-
 /// An I/O APIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IoApic {
     /// APIC id, in its register's position.
-    pub id: u32,
+    id: u32,
     /// The register that the window shows.
-    pub select: u8,
+    select: u8,
     /// Redirection entries.
-    pub entries: [u64; PINS],
+    entries: [u64; PINS],
     /// Lines that are up.
-    pub lines: Pins,
+    lines: Pins,
 }
 
 impl Default for IoApic {
@@ -58,10 +60,52 @@ impl Default for IoApic {
     }
 }
 
+impl Device for IoApic {
+    fn new(_: &Settings) -> Self {
+        Self::default()
+    }
+
+    fn window(&self, _: usize) -> Option<u64> {
+        Some(BASE)
+    }
+
+    fn read(&mut self, offset: u32, _: &mut Access) -> Option<u32> {
+        Some(self.read_window(offset))
+    }
+
+    fn write(&mut self, offset: u32, value: u32, access: &mut Access) -> bool {
+        access.due |= self.write_window(offset, value);
+        true
+    }
+
+    fn save(&self, machine: &mut state::Machine, _: u64, _: &Clock) {
+        let Self { id, select, entries, lines } = *self;
+        machine.ioapics.clear();
+        machine.ioapics.push(state::IoApic {
+            id: (id >> 24) as u8 & 0xf,
+            select,
+            entries,
+            levels: lines,
+            unknown: Unknown::default(),
+        });
+    }
+
+    fn load(&mut self, machine: &state::Machine, _: &Clock) {
+        let Some(saved) = machine.ioapics.first() else { return };
+        let state::IoApic { id, select, entries, levels, unknown: _ } = saved;
+        let entries = entries.map(|entry| {
+            let kept = WRITABLE | if entry & LEVEL != 0 { REMOTE_REQUEST } else { 0 };
+            entry & kept
+        });
+        let id = u32::from(id & 0xf) << 24;
+        *self = Self { id, select: *select, entries, lines: levels & ((1 << PINS) - 1) };
+    }
+}
+
 impl IoApic {
     /// The guest reads 32 bits at `offset` of the page.
     #[must_use]
-    pub fn read(&self, offset: u32) -> u32 {
+    pub fn read_window(&self, offset: u32) -> u32 {
         match offset {
             window::SELECT => self.select.into(),
             window::DATA => self.read_register(),
@@ -70,7 +114,7 @@ impl IoApic {
     }
 
     /// The guest writes 32 bits at `offset` of the page.
-    pub fn write(&mut self, offset: u32, value: u32) -> Pins {
+    pub fn write_window(&mut self, offset: u32, value: u32) -> Pins {
         match offset {
             window::SELECT => self.select = value as u8,
             window::DATA => return self.write_register(value),
@@ -127,16 +171,6 @@ impl IoApic {
         })
     }
 
-    /// An I/O APIC with these registers. What none can hold is cut to what one can.
-    #[must_use]
-    pub fn from_parts(id: u32, select: u8, entries: [u64; PINS], lines: Pins) -> Self {
-        let entries = entries.map(|entry| {
-            let kept = WRITABLE | if entry & LEVEL != 0 { REMOTE_REQUEST } else { 0 };
-            entry & kept
-        });
-        Self { id: id & 0x0f00_0000, select, entries, lines: lines & ((1 << PINS) - 1) }
-    }
-
     fn serve_level(&mut self, pin: usize) -> Pins {
         let entry = &mut self.entries[pin];
         let up = self.lines & 1 << pin != 0;
@@ -184,8 +218,8 @@ mod tests {
     fn set_entry(ioapic: &mut IoApic, pin: u32, entry: u64) -> Pins {
         let mut due = 0;
         for (half, value) in [(1, entry >> 32), (0, entry & 0xffff_ffff)] {
-            ioapic.write(0, 0x10 + 2 * pin + half);
-            due |= ioapic.write(0x10, value as u32);
+            ioapic.write_window(0, 0x10 + 2 * pin + half);
+            due |= ioapic.write_window(0x10, value as u32);
         }
         due
     }
@@ -193,14 +227,14 @@ mod tests {
     #[test]
     fn it_has_24_pins_all_masked() {
         let mut ioapic = IoApic::default();
-        ioapic.write(0, 1);
-        assert_eq!(ioapic.read(0x10), 0x0017_0020);
+        ioapic.write_window(0, 1);
+        assert_eq!(ioapic.read_window(0x10), 0x0017_0020);
         for pin in 0..24 {
-            ioapic.write(0, 0x10 + 2 * pin);
-            assert_eq!(ioapic.read(0x10), 0x10000);
+            ioapic.write_window(0, 0x10 + 2 * pin);
+            assert_eq!(ioapic.read_window(0x10), 0x10000);
         }
-        ioapic.write(0, 0x40);
-        assert_eq!((ioapic.read(0x10), ioapic.write(0x10, 0)), (u32::MAX, 0));
+        ioapic.write_window(0, 0x40);
+        assert_eq!((ioapic.read_window(0x10), ioapic.write_window(0x10, 0)), (u32::MAX, 0));
     }
 
     #[test]
@@ -226,7 +260,7 @@ mod tests {
         assert_eq!(ioapic.end(0x38), 0);
         assert_eq!(ioapic.end(0x39), 1 << 9);
         ioapic.set_line(9, false);
-        assert_eq!(ioapic.write(0x40, 0x39), 0);
+        assert_eq!(ioapic.write_window(0x40, 0x39), 0);
         assert_eq!(ioapic.set_line(9, true), 1 << 9);
     }
 
@@ -242,16 +276,7 @@ mod tests {
     fn status_bits_are_not_the_guests_to_write() {
         let mut ioapic = IoApic::default();
         set_entry(&mut ioapic, 5, 0x1d035);
-        ioapic.write(0, 0x1a);
-        assert_eq!(ioapic.read(0x10), 0x18035);
-    }
-
-    #[test]
-    fn an_io_apic_made_from_its_registers_is_the_same() {
-        let mut ioapic = IoApic::default();
-        set_entry(&mut ioapic, 4, 0x0100_0000_0000_8024);
-        ioapic.set_line(4, true);
-        let copy = IoApic::from_parts(ioapic.id, ioapic.select, ioapic.entries, ioapic.lines);
-        assert_eq!(copy, ioapic);
+        ioapic.write_window(0, 0x1a);
+        assert_eq!(ioapic.read_window(0x10), 0x18035);
     }
 }

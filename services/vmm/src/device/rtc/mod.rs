@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An MC146818 clock with 128 bytes of battery-backed memory.
 //!
-//! Owns time of day as the difference between the guest's idea and the wall clock, which comes in with every access, so it
-//! needs no ticking. BCD and binary, 12 and 24 hours, century at 0x32. It never interrupts: alarm and periodic registers
-//! only remember. Follows the MC146818A data sheet.
+//! Owns time of day as the difference between the guest's idea and the wall clock, which comes in
+//! with every access, so it needs no ticking. BCD and binary, 12 and 24 hours, century at 0x32. It
+//! never interrupts: alarm and periodic registers only remember. Follows the MC146818A data sheet.
+
+mod contract;
+
+use crate::device::time::SECOND as NANOSECONDS;
 
 /// Index of the century, as the FADT says.
 pub const CENTURY: u8 = 0x32;
 /// Bytes of memory, registers included.
 pub const BYTES: usize = 128;
 
-const NANOSECONDS: u64 = 1_000_000_000;
 /// How long before a second's end the update announces itself.
 const UPDATE_NS: u64 = 244_000;
 /// 9999-12-31 23:59:59.
@@ -33,11 +36,11 @@ const PM: u8 = 0x80;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rtc {
     /// Register that the data port shows.
-    pub index: u8,
+    index: u8,
     /// Guest's seconds minus the wall clock's.
-    pub offset: i64,
+    offset: i64,
     /// Memory; the bytes of the time are up to date only while it is being set.
-    pub memory: [u8; BYTES],
+    memory: [u8; BYTES],
 }
 
 impl Default for Rtc {
@@ -51,13 +54,13 @@ impl Default for Rtc {
 
 impl Rtc {
     /// The guest selects a register. Bit 7 would mask NMIs.
-    pub fn select(&mut self, value: u8) {
+    fn select(&mut self, value: u8) {
         self.index = value & 0x7f;
     }
 
     /// The guest reads the selected register; `wall` is nanoseconds since 1970.
     #[must_use]
-    pub fn read(&self, wall: u64) -> u8 {
+    fn read_data(&self, wall: u64) -> u8 {
         let stored = self.memory[usize::from(self.index & 0x7f)];
         match self.index {
             index if is_time(index) && !self.is_being_set() => self.field(index, self.seconds(wall)),
@@ -71,7 +74,7 @@ impl Rtc {
     }
 
     /// The guest writes the selected register.
-    pub fn write(&mut self, value: u8, wall: u64) {
+    fn write_data(&mut self, value: u8, wall: u64) {
         let slot = usize::from(self.index & 0x7f);
         match self.index {
             STATUS_C | STATUS_D => {}
@@ -205,12 +208,12 @@ mod tests {
 
     fn get(rtc: &mut Rtc, index: u8, wall: u64) -> u8 {
         rtc.select(index);
-        rtc.read(wall)
+        rtc.read_data(wall)
     }
 
     fn set(rtc: &mut Rtc, index: u8, value: u8, wall: u64) {
         rtc.select(index);
-        rtc.write(value, wall);
+        rtc.write_data(value, wall);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The little of the ACPI machine language that our DSDT needs.
 //!
-//! Each function returns the bytes of one term; terms nest by concatenation. Follows ACPI 6.5, 20 and 6.4.
+//! Each function returns the bytes of one term; terms nest by concatenation. Follows ACPI 6.5, 20
+//! and 6.4.
 
 use alloc::vec::Vec;
 
@@ -83,11 +84,22 @@ pub fn io(first: u16, count: u8) -> Vec<u8> {
     [0x47, 1, port[0], port[1], port[0], port[1], 0, count].to_vec()
 }
 
-/// `Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { number }`.
+/// How an interrupt line is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// When it rises.
+    Edge,
+    /// While it is up.
+    Level,
+}
+
+/// `Interrupt (ResourceConsumer, trigger, ActiveHigh, Exclusive) { number }` (ACPI 6.5, 6.4.3.6).
 #[must_use]
-pub fn interrupt(number: u32) -> Vec<u8> {
-    const CONSUMER_EDGE: u8 = 0b11;
-    [&[0x89, 6, 0, CONSUMER_EDGE, 1], &number.to_le_bytes()[..]].concat()
+pub fn interrupt(number: u32, trigger: Trigger) -> Vec<u8> {
+    const CONSUMER: u8 = 1;
+    const EDGE: u8 = 1 << 1;
+    let flags = CONSUMER | if trigger == Trigger::Edge { EDGE } else { 0 };
+    [&[0x89, 6, 0, flags, 1], &number.to_le_bytes()[..]].concat()
 }
 
 fn block(opcode: &[u8], parts: &[&[u8]]) -> Vec<u8> {

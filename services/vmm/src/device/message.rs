@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Interrupt messages, and whom they are for.
 //!
-//! Owns the form in which I/O APIC and local APICs talk to local APICs. Delivery itself is in the parent module.
+//! Owns the form in which I/O APIC and local APICs talk to local APICs. Delivery itself belongs to
+//! [`super::board`].
+
+/// A set of pins of the I/O APIC, bit n for pin n.
+pub type Pins = u32;
 
 /// What a message does at its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +62,8 @@ pub enum Destination {
 pub struct Message {
     /// Whom it is for.
     pub destination: Destination,
-    /// Whether the sender had only eight bits for the destination (I/O APIC, xAPIC): broadcast is 0xff then.
+    /// Whether the sender had only eight bits for the destination (I/O APIC, xAPIC): broadcast is
+    /// 0xff then.
     pub narrow: bool,
     /// What it does.
     pub delivery: Delivery,
@@ -69,7 +74,8 @@ pub struct Message {
 }
 
 impl Message {
-    /// The message of a command (the low and the high half of the ICR); `None` where it says nothing to anybody.
+    /// The message of a command (the low and the high half of the ICR); `None` where it says
+    /// nothing to anybody.
     #[must_use]
     pub fn from_command(low: u32, destination: u32, narrow: bool) -> Option<Self> {
         let delivery = Delivery::from_bits(low);
@@ -86,7 +92,8 @@ impl Message {
             2 => Destination::All,
             _ => Destination::Others,
         };
-        // Interprocessor interrupts are edge-triggered whatever the command says (SDM vol. 3A, 12.6.1).
+        // Interprocessor interrupts are edge-triggered whatever the command says (SDM vol. 3A,
+        // 12.6.1).
         Some(Self { destination, narrow, delivery, vector: low as u8, level: false })
     }
 }
@@ -98,14 +105,16 @@ pub struct Address {
     pub id: u32,
     /// Logical destination register.
     pub logical: u32,
-    /// Whether the logical destinations of an xAPIC are clusters (DFR = 0) rather than one flat set.
+    /// Whether the logical destinations of an xAPIC are clusters (DFR = 0) rather than one flat
+    /// set.
     pub clusters: bool,
     /// Whether it is in x2APIC mode.
     pub x2apic: bool,
 }
 
 impl Address {
-    /// Whether a message with this destination is for this local APIC; `own` says whether it is the sender's.
+    /// Whether a message with this destination is for this local APIC; `own` says whether it is the
+    /// sender's.
     #[must_use]
     pub fn matches(&self, message: &Message, own: bool) -> bool {
         match message.destination {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A 16550A serial port.
 //!
-//! Owns the eight registers, both FIFOs and the interrupt line. The transmitter is infinitely fast: a byte written is in
-//! the output at once and the holding register is always empty. The receiver takes from a bounded queue of what the
-//! other side sent, sixteen bytes at a time, so that a guest sees an ordinary FIFO and nobody can make the monitor grow.
-//! Output is a ring: what nobody fetched is overwritten, oldest first. Follows the PC16550D data sheet.
+//! Owns the eight registers, both FIFOs and the interrupt line. The transmitter is infinitely fast:
+//! a byte written is in the output at once and the holding register is always empty. The receiver
+//! takes from a bounded queue of what the other side sent, sixteen bytes at a time, so that a guest
+//! sees an ordinary FIFO and nobody can make the monitor grow. Output is a ring: what nobody
+//! fetched is overwritten, oldest first. Follows the PC16550D data sheet.
+
+mod contract;
 
 use alloc::collections::VecDeque;
 
@@ -55,90 +58,70 @@ const LSR_EMPTY: u8 = 0x60;
 /// CTS, DSR and DCD: there is always somebody at the other end.
 const MSR_CONNECTED: u8 = 0xb0;
 
-/// The registers as saved in a checkpoint; queues are apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Registers {
-    /// Interrupt enable.
-    pub interrupt_enable: u8,
-    /// FIFO control, without the bits that act once.
-    pub fifo_control: u8,
-    /// Line control.
-    pub line_control: u8,
-    /// Modem control.
-    pub modem_control: u8,
-    /// The error bits of line status.
-    pub line_errors: u8,
-    /// The changes that modem status reports.
-    pub modem_changes: u8,
-    /// Scratch.
-    pub scratch: u8,
-    /// Divisor latch.
-    pub divisor: u16,
-    /// Whether the interrupt "transmitter empty" waits to be seen.
-    pub transmit_pending: bool,
-}
-
 /// A serial port.
 #[derive(Clone, Debug, Default)]
 pub struct Uart {
-    registers: Registers,
+    interrupt_enable: u8,
+    /// FIFO control, without the bits that act once.
+    fifo_control: u8,
+    line_control: u8,
+    modem_control: u8,
+    /// The error bits of line status.
+    line_errors: u8,
+    /// The changes that modem status reports.
+    modem_changes: u8,
+    scratch: u8,
+    divisor: u16,
+    /// Whether the interrupt "transmitter empty" waits to be seen.
+    transmit_pending: bool,
     fifo: VecDeque<u8>,
     input: VecDeque<u8>,
     output: VecDeque<u8>,
 }
 
 impl Uart {
-    /// A port as after reset.
+    /// Makes a port as after reset.
     #[must_use]
-    pub fn new() -> Self {
-        Self { registers: Registers { divisor: 12, ..Registers::default() }, ..Self::default() }
+    pub fn reset() -> Self {
+        Self { divisor: 12, ..Self::default() }
     }
 
-    /// The guest reads register `offset` (0 to 7).
-    pub fn read(&mut self, offset: u16) -> u8 {
-        let divisor = self.registers.line_control & LCR_DIVISOR != 0;
+    fn read_register(&mut self, offset: u16) -> u8 {
+        let divisor = self.line_control & LCR_DIVISOR != 0;
         match offset {
-            register::DATA if divisor => self.registers.divisor as u8,
+            register::DATA if divisor => self.divisor as u8,
             register::DATA => self.receive(),
-            register::INTERRUPT_ENABLE if divisor => (self.registers.divisor >> 8) as u8,
-            register::INTERRUPT_ENABLE => self.registers.interrupt_enable,
+            register::INTERRUPT_ENABLE if divisor => (self.divisor >> 8) as u8,
+            register::INTERRUPT_ENABLE => self.interrupt_enable,
             register::IDENTIFICATION => self.identify(),
-            register::LINE_CONTROL => self.registers.line_control,
-            register::MODEM_CONTROL => self.registers.modem_control,
+            register::LINE_CONTROL => self.line_control,
+            register::MODEM_CONTROL => self.modem_control,
             register::LINE_STATUS => self.line_status(),
             register::MODEM_STATUS => {
-                let status = self.modem_lines() | self.registers.modem_changes;
-                self.registers.modem_changes = 0;
+                let status = self.modem_lines() | self.modem_changes;
+                self.modem_changes = 0;
                 status
             }
-            register::SCRATCH => self.registers.scratch,
+            register::SCRATCH => self.scratch,
             _ => 0xff,
         }
     }
 
-    /// The guest writes register `offset` (0 to 7).
-    pub fn write(&mut self, offset: u16, value: u8) {
-        let divisor = self.registers.line_control & LCR_DIVISOR != 0;
-        let registers = &mut self.registers;
+    fn write_register(&mut self, offset: u16, value: u8) {
+        let divisor = self.line_control & LCR_DIVISOR != 0;
         match offset {
-            register::DATA if divisor => registers.divisor = registers.divisor & 0xff00 | u16::from(value),
+            register::DATA if divisor => self.divisor = self.divisor & 0xff00 | u16::from(value),
             register::DATA => self.transmit(value),
             register::INTERRUPT_ENABLE if divisor => {
-                registers.divisor = registers.divisor & 0xff | u16::from(value) << 8;
+                self.divisor = self.divisor & 0xff | u16::from(value) << 8;
             }
             register::INTERRUPT_ENABLE => self.enable(value & 0xf),
             register::IDENTIFICATION => self.control_fifo(value),
-            register::LINE_CONTROL => registers.line_control = value,
+            register::LINE_CONTROL => self.line_control = value,
             register::MODEM_CONTROL => self.control_modem(value & MCR_BITS),
-            register::SCRATCH => registers.scratch = value,
+            register::SCRATCH => self.scratch = value,
             _ => {}
         }
-    }
-
-    /// Level of the interrupt line.
-    #[must_use]
-    pub fn interrupt(&self) -> bool {
-        self.cause() != IIR_NONE
     }
 
     /// The other side sends `bytes`; returns how many were taken.
@@ -160,36 +143,8 @@ impl Uart {
         !self.output.is_empty()
     }
 
-    /// The registers.
-    #[must_use]
-    pub fn registers(&self) -> Registers {
-        self.registers
-    }
-
-    /// What the guest has not yet read, oldest first.
-    pub fn unread(&self) -> impl Iterator<Item = u8> + '_ {
-        self.fifo.iter().chain(&self.input).copied()
-    }
-
-    /// A port with these registers and unread bytes. What no port can hold is cut to what one can.
-    #[must_use]
-    pub fn from_parts(registers: Registers, unread: &[u8]) -> Self {
-        let registers = Registers {
-            interrupt_enable: registers.interrupt_enable & 0xf,
-            fifo_control: registers.fifo_control & 0xc9,
-            modem_control: registers.modem_control & MCR_BITS,
-            line_errors: registers.line_errors & LSR_OVERRUN,
-            modem_changes: registers.modem_changes & 0xf,
-            ..registers
-        };
-        let mut uart = Self { registers, ..Self::default() };
-        uart.fifo.extend(unread.iter().take(uart.depth()));
-        uart.input.extend(unread.iter().skip(uart.fifo.len()).take(INPUT_BYTES));
-        uart
-    }
-
     fn fifos_enabled(&self) -> bool {
-        self.registers.fifo_control & FCR_ENABLE != 0
+        self.fifo_control & FCR_ENABLE != 0
     }
 
     fn depth(&self) -> usize {
@@ -200,11 +155,11 @@ impl Uart {
         if !self.fifos_enabled() {
             return 1;
         }
-        [1, 4, 8, 14][usize::from(self.registers.fifo_control >> 6)]
+        [1, 4, 8, 14][usize::from(self.fifo_control >> 6)]
     }
 
     fn loopback(&self) -> bool {
-        self.registers.modem_control & MCR_LOOP != 0
+        self.modem_control & MCR_LOOP != 0
     }
 
     fn refill(&mut self) {
@@ -221,7 +176,7 @@ impl Uart {
     }
 
     fn transmit(&mut self, byte: u8) {
-        self.registers.transmit_pending = true;
+        self.transmit_pending = true;
         if !self.loopback() {
             if self.output.len() >= OUTPUT_BYTES {
                 self.output.pop_front();
@@ -230,34 +185,34 @@ impl Uart {
         } else if self.fifo.len() < self.depth() {
             self.fifo.push_back(byte);
         } else {
-            self.registers.line_errors |= LSR_OVERRUN;
+            self.line_errors |= LSR_OVERRUN;
         }
     }
 
     /// Setting "transmitter empty" reports the empty transmitter at once: drivers test for it.
     fn enable(&mut self, value: u8) {
-        if value & IER_TRANSMIT != 0 && self.registers.interrupt_enable & IER_TRANSMIT == 0 {
-            self.registers.transmit_pending = true;
+        if value & IER_TRANSMIT != 0 && self.interrupt_enable & IER_TRANSMIT == 0 {
+            self.transmit_pending = true;
         }
-        self.registers.interrupt_enable = value;
+        self.interrupt_enable = value;
     }
 
     fn control_fifo(&mut self, value: u8) {
-        let toggled = (value ^ self.registers.fifo_control) & FCR_ENABLE != 0;
+        let toggled = (value ^ self.fifo_control) & FCR_ENABLE != 0;
         if toggled || value & FCR_ENABLE != 0 && value & FCR_CLEAR_RECEIVER != 0 {
             self.fifo.clear();
         }
-        self.registers.fifo_control = if value & FCR_ENABLE != 0 { value & 0xc9 } else { 0 };
+        self.fifo_control = if value & FCR_ENABLE != 0 { value & 0xc9 } else { 0 };
         self.refill();
     }
 
     fn control_modem(&mut self, value: u8) {
         let before = self.modem_lines();
-        self.registers.modem_control = value;
+        self.modem_control = value;
         let after = self.modem_lines();
         let changed = (before ^ after) >> 4;
         let ring_ended = before & !after & 0x40 != 0;
-        self.registers.modem_changes |= changed & 0b1011 | if ring_ended { 0b100 } else { 0 };
+        self.modem_changes |= changed & 0b1011 | if ring_ended { 0b100 } else { 0 };
         self.refill();
     }
 
@@ -266,28 +221,28 @@ impl Uart {
         if !self.loopback() {
             return MSR_CONNECTED;
         }
-        let control = self.registers.modem_control;
+        let control = self.modem_control;
         (control & 0b10) << 3 | (control & 0b1) << 5 | (control & 0b1100) << 4
     }
 
     fn line_status(&mut self) -> u8 {
         let data = if self.fifo.is_empty() { 0 } else { LSR_DATA };
-        let errors = core::mem::take(&mut self.registers.line_errors);
+        let errors = core::mem::take(&mut self.line_errors);
         LSR_EMPTY | errors | data
     }
 
     /// What the interrupt is for, in the order of priority.
     fn cause(&self) -> u8 {
-        let enabled = self.registers.interrupt_enable;
-        if enabled & IER_LINE != 0 && self.registers.line_errors != 0 {
+        let enabled = self.interrupt_enable;
+        if enabled & IER_LINE != 0 && self.line_errors != 0 {
             IIR_LINE
         } else if enabled & IER_RECEIVED != 0 && self.fifo.len() >= self.trigger() {
             IIR_RECEIVED
         } else if enabled & IER_RECEIVED != 0 && !self.fifo.is_empty() {
             IIR_TIMEOUT
-        } else if enabled & IER_TRANSMIT != 0 && self.registers.transmit_pending {
+        } else if enabled & IER_TRANSMIT != 0 && self.transmit_pending {
             IIR_TRANSMIT
-        } else if enabled & IER_MODEM != 0 && self.registers.modem_changes != 0 {
+        } else if enabled & IER_MODEM != 0 && self.modem_changes != 0 {
             IIR_MODEM
         } else {
             IIR_NONE
@@ -297,12 +252,11 @@ impl Uart {
     fn identify(&mut self) -> u8 {
         let cause = self.cause();
         if cause == IIR_TRANSMIT {
-            self.registers.transmit_pending = false;
+            self.transmit_pending = false;
         }
         cause | if self.fifos_enabled() { IIR_FIFO } else { 0 }
     }
 }
 
 #[cfg(test)]
-#[path = "uart_tests.rs"]
 mod tests;
