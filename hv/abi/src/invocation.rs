@@ -96,8 +96,10 @@ invocations! {
     /// unsealed by the core at the first write.
     GuestSetPager = 0x52,
     /// Read the books of written pages. READ. In: w0 = first guest-physical address, w1 = epoch (the present one or the
-    /// one before), w2 = 1 to forget what is read (of the one before only; what is not forgotten by the next seal shows again two epochs on). Out: w0 = address after the last page covered, w1 = whether there is
-    /// more; words 4 and up = a bit per page from the first address on. Errors: InvalidArgument, Misaligned.
+    /// one before), w2 = 1 to forget what is read (of the one before only; what is not forgotten by the next seal shows again two epochs on),
+    /// w3 = address where to stop. Out: w0 = address after the last page covered, w1 = whether the end was not reached, w2 = address of the
+    /// page of the lowest bit (no page before it was written), w3 = number of words that follow; words 4 and up = a bit per page from
+    /// w2 on. w0 and w2 are multiples of 64 pages where the two addresses given are. Errors: InvalidArgument, Misaligned.
     GuestHarvest = 0x53,
     /// Write guest memory, as a vCPU of it would: a sealed page goes to the pager first. WRITE. In: w0 = guest-physical address,
     /// w1 = cptr of the frame that holds the bytes (READ), w2 = offset in it, w3 = number of bytes (1 to 4096, within one guest

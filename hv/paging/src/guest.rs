@@ -20,9 +20,9 @@ use crate::{ENTRIES, TableMemory, Unmap};
 /// A nested page table.
 #[derive(Clone, Copy, Debug)]
 pub struct GuestTable {
-    root: PhysAddr,
+    pub(crate) root: PhysAddr,
     largest: PageSize,
-    epoch: u64,
+    pub(crate) epoch: u64,
 }
 
 /// What one step on the way to a writable page found.
@@ -52,30 +52,6 @@ pub enum UnsealError {
     ReadOnly,
     /// The pool has no table to split a large page.
     TablesExhausted,
-}
-
-/// What to read from the books.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HarvestRequest {
-    /// First page (an address within it).
-    pub from: GuestPhysAddr,
-    /// The present epoch or the one before.
-    pub epoch: u64,
-    /// Forget what is read; only for the epoch before.
-    pub forget: bool,
-}
-
-/// The books hold nothing of that epoch, or not so that it could be forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadEpoch;
-
-/// How far a harvest came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Address after the last page covered; pages beyond the bitmap that are covered are not mapped.
-    pub next: u64,
-    /// Whether something is mapped from there on.
-    pub more: bool,
 }
 
 impl GuestTable {
@@ -194,58 +170,6 @@ impl GuestTable {
         let found = Entry(mem.read(table, index));
         mem.write(table, index, found.with_written(self.epoch).with_write().0);
     }
-
-    /// Read the books: sets the bit of each page written in the epoch, the lowest bit of `out` for the page at
-    /// `from`. The work is bounded by the size of `out`. A large leaf is forgotten when its end is covered.
-    ///
-    /// # Errors
-    /// [`BadEpoch`]; nothing was read or forgotten.
-    pub fn harvest(
-        &self,
-        mem: &mut impl TableMemory,
-        request: HarvestRequest,
-        out: &mut [u64],
-    ) -> Result<Progress, BadEpoch> {
-        let before = request.epoch.checked_add(1) == Some(self.epoch);
-        if !before && (request.epoch != self.epoch || request.forget) {
-            return Err(BadEpoch);
-        }
-        out.fill(0);
-        let from = request.from.align_down(PageSize::Size4K).as_u64();
-        let mut cursor = from;
-        while cursor < Self::END {
-            let (table, level) = self.lowest_table(mem, cursor);
-            let index = entry::index_of(cursor, level);
-            let found = Entry(mem.read(table, index));
-            let end = ((cursor >> entry::level_bits(level)) + 1) << entry::level_bits(level);
-            if !found.is_present() {
-                cursor = end;
-                continue;
-            }
-            let covered = mark(out, from, (cursor, end), found.is_written(request.epoch));
-            if covered < end {
-                return Ok(Progress { next: covered, more: true });
-            }
-            if request.forget && found.is_written(request.epoch) {
-                mem.write(table, index, found.without_written(request.epoch).0);
-            }
-            cursor = end;
-        }
-        Ok(Progress { next: Self::END, more: false })
-    }
-
-    /// The deepest table on the path to an address, and its level.
-    fn lowest_table(&self, mem: &impl TableMemory, address: u64) -> (PhysAddr, u8) {
-        let mut table = self.root;
-        for level in (2..=LEVELS).rev() {
-            let found = Entry(mem.read(table, entry::index_of(address, level)));
-            if !found.is_present() || found.is_leaf(level) {
-                return (table, level);
-            }
-            table = found.address();
-        }
-        (table, 1)
-    }
 }
 
 /// A write fault that ended at a leaf, every level above which is writable.
@@ -282,19 +206,4 @@ fn clear_write(mem: &mut impl TableMemory, table: PhysAddr) {
             mem.write(table, i, found.without_write().0);
         }
     }
-}
-
-/// Set the bits of the pages from `cursor` to `end`, as far as the bitmap reaches, if they were written. Returns where the bitmap or
-/// the pages ended.
-fn mark(out: &mut [u64], from: u64, (cursor, end): (u64, u64), written: bool) -> u64 {
-    let first = (cursor - from) >> 12;
-    let last = ((end - from) >> 12).min(out.len() as u64 * 64);
-    if written {
-        for page in first..last {
-            if let Some(word) = out.get_mut((page / 64) as usize) {
-                *word |= 1 << (page % 64);
-            }
-        }
-    }
-    cursor.max(from + (last << 12))
 }

@@ -14,6 +14,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod books;
 mod entry;
 mod flush;
 mod guest;
@@ -25,9 +26,10 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use books::{BadEpoch, HarvestRequest, Progress};
 pub use entry::Perms;
 pub use flush::{Flush, Scope};
-pub use guest::{BadEpoch, FaultStep, GuestTable, HarvestRequest, Progress, UnsealError};
+pub use guest::{FaultStep, GuestTable, UnsealError};
 pub use host::HostTable;
 pub use memory::TableMemory;
 pub use unmap::{Unmap, UnmapStep};

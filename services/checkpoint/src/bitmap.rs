@@ -25,6 +25,11 @@ impl Bitmap {
     /// Make every page a member, or none.
     pub(crate) fn fill(&mut self, member: bool) {
         self.words.fill(if member { !0 } else { 0 });
+        self.cut();
+    }
+
+    /// Takes out what lies beyond the limit.
+    fn cut(&mut self) {
         let beyond = self.limit % 64;
         if let Some(last) = self.words.last_mut()
             && beyond != 0
@@ -45,6 +50,18 @@ impl Bitmap {
             let bit = 1 << (page % 64);
             if member { *word |= bit } else { *word &= !bit }
         }
+    }
+
+    /// Adds the pages whose bits are set in `words`, the lowest bit for page `first`. Where that is not the beginning of a word
+    /// nothing can be told, and every page is added.
+    pub(crate) fn add(&mut self, first: u64, words: &[u64]) {
+        if !first.is_multiple_of(64) {
+            self.fill(true);
+            return;
+        }
+        let from = self.words.get_mut((first / 64) as usize..).unwrap_or_default();
+        from.iter_mut().zip(words).for_each(|(word, more)| *word |= more);
+        self.cut();
     }
 
     /// The first member from `from` on.
@@ -83,6 +100,18 @@ impl Bitmap {
 #[cfg(test)]
 mod tests {
     use super::Bitmap;
+
+    #[test]
+    fn words_are_added_where_they_belong_and_not_beyond_the_limit() {
+        let mut bitmap = Bitmap::empty(130);
+        bitmap.set(64, true);
+        bitmap.add(64, &[1 << 5, !0, !0]);
+        assert_eq!((0..200).filter(|page| bitmap.contains(*page)).collect::<Vec<_>>(), [64, 69, 128, 129]);
+        bitmap.add(1 << 40, &[!0]);
+        assert_eq!(bitmap.count(), 4);
+        bitmap.add(1, &[0]);
+        assert_eq!(bitmap.count(), 130, "what is not known counts as written");
+    }
 
     #[test]
     fn members_are_found_in_order_and_none_beyond_the_limit() {

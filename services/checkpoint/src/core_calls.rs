@@ -3,8 +3,9 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use core::ops::Range;
 
-use checkpoint::{Books, Outside, PAGE, Page};
+use checkpoint::{Books, Harvest, Outside, PAGE, Page};
 use rt::cap::{Cap, Endpoint, GuestSpace};
 use rt::window::{self, Owned, Shared};
 use rt::{Environment, Error};
@@ -87,11 +88,18 @@ impl Outside for Core {
         guest.space.set_pager(here.then_some(guest.pager)).map_err(Error::number)
     }
 
-    fn harvest(&mut self, vm: usize, from: u64, books: Books, bits: &mut [u64]) -> Result<Option<u64>, u64> {
-        let first = from * PAGE as u64;
+    fn harvest(
+        &mut self,
+        vm: usize,
+        pages: Range<u64>,
+        books: Books,
+        bits: &mut [u64],
+    ) -> Result<Harvest, u64> {
+        let addresses = pages.start * PAGE as u64..pages.end * PAGE as u64;
         let space = self.guest(vm)?.space;
-        let done = space.harvest(first, books.epoch, books.forget, bits).map_err(Error::number)?;
-        Ok(done.more.then_some(done.next / PAGE as u64))
+        let done = space.harvest(addresses, books.epoch, books.forget, bits).map_err(Error::number)?;
+        let page = |address: u64| address / PAGE as u64;
+        Ok(Harvest { first: page(done.first), next: done.more.then_some(page(done.next)) })
     }
 
     fn read_guest(&self, vm: usize, page: u64, into: &mut Page) {

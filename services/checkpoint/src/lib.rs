@@ -26,5 +26,5 @@ mod tree;
 mod vm;
 
 pub use catalogue::Loaded;
-pub use outside::{Books, Outside, PAGE, Page};
+pub use outside::{Books, Harvest, Outside, PAGE, Page};
 pub use service::{Answer, Service, VmSetup};

@@ -11,7 +11,7 @@ use api::checkpoint::{Refusal, Stage};
 
 use crate::bitmap::Bitmap;
 use crate::catalogue::{Head, Writer};
-use crate::outside::{Books, Outside, PAGE, Page};
+use crate::outside::{Books, Harvest, Outside, PAGE, Page};
 use crate::store::{Digest, Store, ZERO};
 use crate::tree::Tree;
 use crate::vm::{Around, Record};
@@ -195,28 +195,21 @@ impl Making {
     fn read_books<O: Outside>(&mut self, around: &mut Around<'_, O>, from: u64) {
         let mut bits = [0; BOOK_WORDS];
         let books = Books { epoch: self.epoch, forget: true };
-        let next = match around.outside.harvest(around.vm, from, books, &mut bits) {
-            Ok(next) => next,
+        let read = around.outside.harvest(around.vm, from..self.todo.limit(), books, &mut bits);
+        self.phase = match read {
+            Ok(Harvest { first, next }) => {
+                self.dirty.add(first, &bits);
+                next.filter(|next| *next > from).map_or(Phase::Copy(0), Phase::Books)
+            }
             Err(_) => {
                 // What cannot be known counts as written.
                 self.dirty.fill(true);
-                None
-            }
-        };
-        for (index, word) in bits.iter().enumerate() {
-            let mut word = *word;
-            while word != 0 {
-                self.dirty.set(from + index as u64 * 64 + u64::from(word.trailing_zeros()), true);
-                word &= word - 1;
-            }
-        }
-        self.phase = match next {
-            Some(next) if next > from => Phase::Books(next),
-            _ => {
-                self.todo.keep(&self.dirty);
                 Phase::Copy(0)
             }
         };
+        if matches!(self.phase, Phase::Copy(_)) {
+            self.todo.keep(&self.dirty);
+        }
     }
 
     fn copy<O: Outside>(&mut self, around: &mut Around<'_, O>, from: u64) -> Result<Outcome, Refusal> {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the service needs of the outside: guests, and memory for pages.
 
+use core::ops::Range;
+
 /// Bytes of a page.
 pub const PAGE: usize = 4096;
 
@@ -28,12 +30,17 @@ pub trait Outside {
     /// The core's.
     fn set_pager(&mut self, vm: usize, here: bool) -> Result<(), u64>;
 
-    /// Read the books of an epoch from a page on, and forget them if told so. Returns the page after the last one covered, `None` where
-    /// nothing more is mapped.
+    /// Read the books of an epoch for these pages, and forget them if told so. `bits` takes a bit per page.
     ///
     /// # Errors
     /// The core's.
-    fn harvest(&mut self, vm: usize, from: u64, books: Books, bits: &mut [u64]) -> Result<Option<u64>, u64>;
+    fn harvest(
+        &mut self,
+        vm: usize,
+        pages: Range<u64>,
+        books: Books,
+        bits: &mut [u64],
+    ) -> Result<Harvest, u64>;
 
     /// Copy a guest page; zeros where there is none.
     fn read_guest(&self, vm: usize, page: u64, into: &mut Page);
@@ -58,4 +65,13 @@ pub struct Books {
     pub epoch: u64,
     /// Whether to forget what is read.
     pub forget: bool,
+}
+
+/// How far the books were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Harvest {
+    /// Page of the lowest bit, a multiple of 64; no page before it was written.
+    pub first: u64,
+    /// Page after the last one covered, `None` where that is the end.
+    pub next: Option<u64>,
 }

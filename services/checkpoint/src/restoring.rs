@@ -7,7 +7,7 @@
 
 use crate::bitmap::Bitmap;
 use crate::making::BOOK_WORDS;
-use crate::outside::{Books, Outside, PAGE, Page};
+use crate::outside::{Books, Harvest, Outside, PAGE, Page};
 use crate::store::{Store, ZERO};
 use crate::tree::Tree;
 use crate::vm::{Around, Head};
@@ -92,23 +92,19 @@ impl Restoring {
 
     fn read_books<O: Outside>(&mut self, around: &mut Around<'_, O>, from: u64, epoch: Option<u64>) {
         let mut bits = [0; BOOK_WORDS];
-        let read = epoch
-            .map(|epoch| around.outside.harvest(around.vm, from, Books { epoch, forget: false }, &mut bits));
-        let Some(Ok(next)) = read else {
-            self.written.fill(true);
-            self.phase = Phase::Write(0);
-            return;
-        };
-        for (index, word) in bits.iter().enumerate() {
-            let mut word = *word;
-            while word != 0 {
-                self.written.set(from + index as u64 * 64 + u64::from(word.trailing_zeros()), true);
-                word &= word - 1;
+        let pages = from..self.written.limit();
+        let read = epoch.and_then(|epoch| {
+            around.outside.harvest(around.vm, pages, Books { epoch, forget: false }, &mut bits).ok()
+        });
+        self.phase = match read {
+            Some(Harvest { first, next }) => {
+                self.written.add(first, &bits);
+                next.filter(|next| *next > from).map_or(Phase::Write(0), Phase::Books)
             }
-        }
-        self.phase = match next {
-            Some(next) if next > from => Phase::Books(next),
-            _ => Phase::Write(0),
+            None => {
+                self.written.fill(true);
+                Phase::Write(0)
+            }
         };
     }
 
@@ -158,8 +154,9 @@ impl Restoring {
 
     fn forget<O: Outside>(&mut self, around: &mut Around<'_, O>, from: u64, epoch: u64) -> Outcome {
         let mut bits = [0; BOOK_WORDS];
-        match around.outside.harvest(around.vm, from, Books { epoch, forget: true }, &mut bits) {
-            Ok(Some(next)) if next > from => {
+        let pages = from..self.written.limit();
+        match around.outside.harvest(around.vm, pages, Books { epoch, forget: true }, &mut bits) {
+            Ok(Harvest { next: Some(next), .. }) if next > from => {
                 self.phase = Phase::Forget(next, epoch);
                 Outcome::More
             }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Virtual machines: GuestSpace and Vcpu, and a vCPU together with its page.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::error::Error;
@@ -14,9 +15,11 @@ use crate::{ipc, layout, syscall};
 /// One step of reading the books of written pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Harvest {
+    /// Address of the page that the lowest bit stands for; no page before it was written.
+    pub first: u64,
     /// Address after the last page covered.
     pub next: u64,
-    /// Whether there is more.
+    /// Whether the end was not reached.
     pub more: bool,
 }
 
@@ -45,19 +48,28 @@ impl Cap<GuestSpace> {
         self.invoke(Invocation::GuestSetPager, [pager.map_or(0, Cap::cptr), 0, 0, 0]).map(|_| ())
     }
 
-    /// Reads the books of `epoch` from `first` on into `bits`, a bit per page, and forgets them if `forget`. `bits` takes at
+    /// Reads the books of `epoch` of the pages of `range` into `bits`, a bit per page, and forgets them if `forget`. `bits` takes at
     /// most 476 words; words that the core did not send are cleared.
     ///
     /// # Errors
     /// See [`Invocation::GuestHarvest`].
-    pub fn harvest(self, first: u64, epoch: u64, forget: bool, bits: &mut [u64]) -> Result<Harvest, Error> {
-        let words = self.invoke(Invocation::GuestHarvest, [first, epoch, u64::from(forget), 0])?;
-        let pages = words[0].saturating_sub(first) >> abi::PAGE_BITS;
-        let present = usize::try_from(pages.div_ceil(64)).unwrap_or(usize::MAX);
-        for (index, bit) in bits.iter_mut().enumerate() {
-            *bit = if index < present { ipc::read_word(4 + index) } else { 0 };
+    pub fn harvest(
+        self,
+        range: Range<u64>,
+        epoch: u64,
+        forget: bool,
+        bits: &mut [u64],
+    ) -> Result<Harvest, Error> {
+        let words =
+            self.invoke(Invocation::GuestHarvest, [range.start, epoch, u64::from(forget), range.end])?;
+        let [next, more, first, present] = words;
+        let present = usize::try_from(present).unwrap_or(usize::MAX).min(bits.len());
+        let (sent, rest) = bits.split_at_mut(present);
+        for (index, bit) in sent.iter_mut().enumerate() {
+            *bit = ipc::read_word(4 + index);
         }
-        Ok(Harvest { next: words[0], more: words[1] != 0 })
+        rest.fill(0);
+        Ok(Harvest { first, next, more: more != 0 })
     }
 
     /// Writes `size` bytes (at most a page) of `frame` from `offset` on to guest-physical `address`, as a vCPU would.

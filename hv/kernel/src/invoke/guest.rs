@@ -93,22 +93,21 @@ fn harvest(call: &Call, space: Ref<GuestSpace>) -> Outcome {
     if buffer == 0 {
         return Err(Abort::Error(Error::NotConfigured));
     }
-    let [from, epoch, forget, _] = call.words;
+    let [from, epoch, forget, end] = call.words;
     let from = GuestPhysAddr::new(from).ok_or(Error::InvalidArgument)?;
     if from.as_u64() % PAGE_SIZE != 0 {
         return Err(Abort::Error(Error::Misaligned));
     }
     let (table, mut tables) = table(space);
     let mut bitmap = [0; BITMAP_WORDS];
-    let request = HarvestRequest { from, epoch, forget: forget & 1 == 1 };
+    let request = HarvestRequest { from, end, epoch, forget: forget & 1 == 1 };
     let progress = table.harvest(&mut tables, request, &mut bitmap).map_err(|_| Error::InvalidArgument)?;
-    for (index, word) in bitmap.into_iter().enumerate() {
+    for (index, word) in bitmap.into_iter().enumerate().take(progress.words) {
         store::write_word(buffer, REGISTER_WORDS + index, word);
     }
-    call.answer(&[progress.next, u64::from(progress.more)])?;
-    let words = REGISTER_WORDS + BITMAP_WORDS;
-    debug_assert!(words <= MAX_WORDS);
-    call.thread.context.rsi.set(Info::new(0, words).0);
+    call.answer(&[progress.next, u64::from(progress.more), progress.first, progress.words as u64])?;
+    const { assert!(REGISTER_WORDS + BITMAP_WORDS <= MAX_WORDS) };
+    call.thread.context.rsi.set(Info::new(0, REGISTER_WORDS + progress.words).0);
     Ok(())
 }
 

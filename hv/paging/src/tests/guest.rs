@@ -25,11 +25,11 @@ fn harvest(
     let mut from = 0;
     loop {
         let mut out = std::vec![!0; words];
-        let request = HarvestRequest { from: gpa(from), epoch, forget };
+        let request = HarvestRequest { from: gpa(from), end: GuestTable::END, epoch, forget };
         let progress = table.harvest(memory, request, &mut out).unwrap();
         for page in 0..words as u64 * 64 {
             if out[(page / 64) as usize] >> (page % 64) & 1 != 0 {
-                pages.push((from >> 12) + page);
+                pages.push((progress.first >> 12) + page);
             }
         }
         if !progress.more {
@@ -152,11 +152,60 @@ fn a_large_page_is_forgotten_only_when_all_of_it_was_read() {
     guest().map(&mut memory, block(0, 21)).unwrap();
     let table = sealed(&mut memory);
     let mut out = [0; 4];
-    let request = HarvestRequest { from: gpa(0), epoch: 0, forget: true };
+    let request = HarvestRequest { from: gpa(0), end: GuestTable::END, epoch: 0, forget: true };
     let progress = table.harvest(&mut memory, request, &mut out).unwrap();
-    assert_eq!((progress, out), (Progress { next: MIB, more: true }, [!0; 4]));
+    assert_eq!((progress, out), (Progress { first: 0, next: MIB, more: true, words: 4 }, [!0; 4]));
     assert_eq!(harvest(&table, &mut memory, 0, true, 8).len(), 512);
     assert_eq!(harvest(&table, &mut memory, 0, true, 8), []);
+}
+
+/// What one call covers, and the entries that it reads.
+fn one_call(table: &GuestTable, memory: &mut Memory, from: u64, end: u64) -> (Progress, usize) {
+    memory.reads.set(0);
+    let request = HarvestRequest { from: gpa(from), end, epoch: table.epoch(), forget: false };
+    let progress = table.harvest(memory, request, &mut [0; 4]).unwrap();
+    (progress, memory.reads.get())
+}
+
+#[test]
+fn a_harvest_reads_each_table_up_to_its_end_once() {
+    let mut memory = Memory::with_tables(8);
+    guest().map(&mut memory, block(0, 26)).unwrap();
+    let table = sealed(&mut memory);
+    table.unseal(&mut memory, gpa(33 * MIB)).unwrap();
+    let (progress, reads) = one_call(&table, &mut memory, 0, 64 * MIB);
+    assert_eq!(progress, Progress { first: 33 * MIB, next: 64 * MIB, more: false, words: 1 });
+    assert!(reads <= 32 + 512 + 4 * 3, "{reads}");
+    let (progress, reads) = one_call(&table, &mut memory, 64 * MIB, GuestTable::END);
+    assert!(!progress.more && reads <= 3 * 512 + 4 * 4, "{reads}");
+}
+
+#[test]
+fn a_harvest_that_finds_nothing_in_many_tables_ends_in_between() {
+    let mut memory = Memory::with_tables(50);
+    let (pages, end) = (40_u64 << 9, 80 * MIB);
+    for page in 0..pages {
+        guest().map(&mut memory, block(page << 12, 12)).unwrap();
+    }
+    let table = sealed(&mut memory);
+    table.unseal(&mut memory, gpa((pages - 1) << 12)).unwrap();
+    let (progress, reads) = one_call(&table, &mut memory, 0, end);
+    assert!(progress.more && progress.words == 0 && progress.next.is_multiple_of(1 << 18));
+    assert!((1 << 14..(1 << 14) + 64 + 40 * 4).contains(&reads), "{reads}");
+    assert_eq!(harvest(&table, &mut memory, table.epoch(), false, 4), [pages - 1]);
+}
+
+#[test]
+fn what_lies_before_the_first_written_page_is_not_in_the_bitmap() {
+    let mut memory = Memory::with_tables(8);
+    guest().map(&mut memory, block(0, 25)).unwrap();
+    let table = sealed(&mut memory);
+    table.unseal(&mut memory, gpa(20 * MIB + 0x7000)).unwrap();
+    table.unseal(&mut memory, gpa(30 * MIB)).unwrap();
+    assert_eq!(harvest(&table, &mut memory, table.epoch(), false, 1), [20 * 256 + 7, 30 * 256]);
+    // A bitmap begins where the call does, if that is in the middle of a word.
+    let (progress, _) = one_call(&table, &mut memory, 20 * MIB + 0x3000, 32 * MIB);
+    assert_eq!(progress.first, 20 * MIB + 0x3000);
 }
 
 #[test]
@@ -164,11 +213,11 @@ fn the_books_have_two_epochs_and_only_the_older_can_be_forgotten() {
     let mut memory = Memory::with_tables(3);
     let table = GuestTable::new(ROOT, PageSize::Size1G, 7);
     for (epoch, forget) in [(5, false), (8, false), (7, true), (u64::MAX, false)] {
-        let request = HarvestRequest { from: gpa(0), epoch, forget };
+        let request = HarvestRequest { from: gpa(0), end: GuestTable::END, epoch, forget };
         assert_eq!(table.harvest(&mut memory, request, &mut [0]), Err(BadEpoch));
     }
     for (epoch, forget) in [(7, false), (6, false), (6, true)] {
-        let request = HarvestRequest { from: gpa(0), epoch, forget };
+        let request = HarvestRequest { from: gpa(0), end: GuestTable::END, epoch, forget };
         assert!(table.harvest(&mut memory, request, &mut [0]).is_ok());
     }
 }

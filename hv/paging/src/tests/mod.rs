@@ -8,6 +8,7 @@ mod host;
 mod model;
 mod stale;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
@@ -26,12 +27,13 @@ struct Write {
     entry: u64,
 }
 
-/// Tables in a map, with a pool of bounded size and a history.
+/// Tables in a map, with a pool of bounded size, a history of writes and a count of reads.
 #[derive(Clone)]
 struct Memory {
     tables: BTreeMap<u64, [u64; ENTRIES]>,
     pool: Vec<u64>,
     history: Vec<Write>,
+    reads: Cell<usize>,
 }
 
 impl Memory {
@@ -39,7 +41,7 @@ impl Memory {
         let mut tables = BTreeMap::new();
         tables.insert(ROOT.as_u64(), [0; ENTRIES]);
         let pool = (0..count).map(|i| 0x10_0000 + i * 0x1000).collect();
-        Self { tables, pool, history: Vec::new() }
+        Self { tables, pool, history: Vec::new(), reads: Cell::new(0) }
     }
 
     /// What the tables were after the first `steps` writes since `before`.
@@ -58,6 +60,7 @@ impl Memory {
 
 impl TableMemory for Memory {
     fn read(&self, table: PhysAddr, index: usize) -> u64 {
+        self.reads.set(self.reads.get() + 1);
         self.tables.get(&table.as_u64()).map_or(0, |table| table[index])
     }
 

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use addr::{GuestPhysAddr, PhysAddr};
 
 use super::{Memory, Numbers, ROOT, gpa, guest};
-use crate::{Block, FaultStep, GuestTable, HarvestRequest, MapError};
+use crate::{Block, FaultStep, GuestTable, HarvestRequest, MapError, Progress};
 
 /// Where the guest of the model has memory.
 const END: u64 = 1 << 32;
@@ -152,13 +152,14 @@ impl World {
     /// Read the books of the epoch before, or else of this one, to the end, and compare all of it.
     fn harvest(&mut self, before: bool) {
         let Some(epoch) = self.table.epoch().checked_sub(u64::from(before)) else { return };
+        let end = if self.numbers.below(2) == 0 { END } else { GuestTable::END };
         let mut from = 0;
         loop {
             let mut out = [0; 476];
-            let request = HarvestRequest { from: GuestPhysAddr::known(from), epoch, forget: before };
+            let request = HarvestRequest { from: GuestPhysAddr::known(from), end, epoch, forget: before };
             let progress = self.table.harvest(&mut self.memory, request, &mut out).unwrap();
             for mapped in &self.mapped {
-                self.compare(mapped, (from >> 12, progress.next >> 12), epoch, &out);
+                self.compare(mapped, (from >> 12, progress), epoch, &out);
             }
             if !progress.more {
                 break;
@@ -176,11 +177,14 @@ impl World {
         }
     }
 
-    fn compare(&self, mapped: &Mapped, (from, next): (u64, u64), epoch: u64, out: &[u64]) {
+    fn compare(&self, mapped: &Mapped, (from, progress): (u64, Progress), epoch: u64, out: &[u64]) {
         let first = (mapped.block.address >> 12).max(from);
-        let last = ((mapped.block.address + mapped.bytes()) >> 12).min(next);
+        let last = ((mapped.block.address + mapped.bytes()) >> 12).min(progress.next >> 12);
+        let begin = progress.first >> 12;
         for page in first..last {
-            let bit = out[((page - from) / 64) as usize] >> ((page - from) % 64) & 1 != 0;
+            let word =
+                page.checked_sub(begin).map_or(0, |at| out.get((at / 64) as usize).copied().unwrap_or(0));
+            let bit = word >> (page % 64) & 1 != 0;
             assert_eq!(bit, mapped.was_written(page, epoch), "page {page:#x} in epoch {epoch}");
         }
     }

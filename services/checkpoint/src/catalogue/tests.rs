@@ -2,6 +2,7 @@
 //! Catalogues that no service of ours has written.
 
 use std::boxed::Box;
+use std::ops::Range;
 use std::vec;
 use std::vec::Vec;
 
@@ -9,7 +10,7 @@ use api::checkpoint::MAX_STATE;
 
 use super::record::{Head, Record, leaf_bytes};
 use super::{Flaw, ROOTS, Root, chain, digest_of};
-use crate::outside::{Books, Outside, PAGE, Page};
+use crate::outside::{Books, Harvest, Outside, PAGE, Page};
 use crate::store::{FIRST, ZERO};
 use crate::{Loaded, Service, VmSetup};
 
@@ -31,7 +32,7 @@ impl Outside for Pages {
         Ok(())
     }
 
-    fn harvest(&mut self, _: usize, _: u64, _: Books, _: &mut [u64]) -> Result<Option<u64>, u64> {
+    fn harvest(&mut self, _: usize, _: Range<u64>, _: Books, _: &mut [u64]) -> Result<Harvest, u64> {
         Err(0)
     }
 

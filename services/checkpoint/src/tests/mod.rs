@@ -8,6 +8,7 @@ mod protocol;
 mod random;
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::vec;
 use std::vec::Vec;
 
@@ -15,7 +16,7 @@ use api::checkpoint::{Info, Refusal, Reply, Request, StoreInfo};
 use api::{Badge, CONTROL};
 
 use crate::store::ZERO;
-use crate::{Answer, Books, Loaded, Outside, PAGE, Page, Service, VmSetup};
+use crate::{Answer, Books, Harvest, Loaded, Outside, PAGE, Page, Service, VmSetup};
 
 const OPERATOR: Badge = CONTROL | 50;
 
@@ -86,20 +87,29 @@ impl Outside for World {
         Ok(())
     }
 
-    fn harvest(&mut self, vm: usize, from: u64, books: Books, bits: &mut [u64]) -> Result<Option<u64>, u64> {
+    fn harvest(
+        &mut self,
+        vm: usize,
+        pages: Range<u64>,
+        books: Books,
+        bits: &mut [u64],
+    ) -> Result<Harvest, u64> {
         self.refused()?;
         let guest = &mut self.guests[vm];
         let before = books.epoch + 1 == guest.epoch;
         assert!(before || books.epoch == guest.epoch && !books.forget, "the core would refuse these books");
+        assert_eq!(pages.end as usize, guest.pages.len());
         bits.fill(0);
-        let end = guest.pages.len().min(from as usize + 100);
-        for page in from as usize..end {
-            let written = &mut guest.written[(books.epoch & 1) as usize][page];
-            let at = page - from as usize;
+        let written = &mut guest.written[(books.epoch & 1) as usize][..pages.end as usize];
+        let found = written.iter().skip(pages.start as usize).position(|written| *written);
+        let first = found.map_or(pages.start, |at| (pages.start + at as u64) / 64 * 64);
+        let next = pages.end.min(first + 128);
+        for (at, written) in written.iter_mut().enumerate().take(next as usize).skip(first as usize) {
+            let at = at - first as usize;
             bits[at / 64] |= u64::from(*written) << (at % 64);
             *written &= !books.forget;
         }
-        Ok((end < guest.pages.len()).then_some(end as u64))
+        Ok(Harvest { first, next: (next < pages.end).then_some(next) })
     }
 
     fn read_guest(&self, vm: usize, page: u64, into: &mut Page) {

@@ -20,8 +20,8 @@ const PAGES: [u64; 3] = [2, 5, 9];
 
 fn books(space: Cap<GuestSpace>, epoch: u64, forget: bool) -> Outcome<u64> {
     let mut words = [0; 4];
-    let harvest = space.harvest(0, epoch, forget, &mut words).tried("harvest")?;
-    ensure!(harvest.next >= 0x4_0000 || !harvest.more, "a harvest of {:#x} bytes only", harvest.next);
+    let harvest = space.harvest(0..u64::MAX, epoch, forget, &mut words).tried("harvest")?;
+    ensure!(!harvest.more && harvest.first == 0, "a harvest of {:#x} to {:#x}", harvest.first, harvest.next);
     Ok(words[0])
 }
 
@@ -49,11 +49,11 @@ pub fn auto_unseal(context: &mut Context) -> Outcome {
         let written = books(guest.space, epoch, false)?;
         equal(written, bits(), &alloc::format!("pages written in round {round}"))?;
         equal(books(guest.space, epoch, false)?, written, "the books, once more")?;
-        let forget = guest.space.harvest(0, epoch, true, &mut [0; 1]);
+        let forget = guest.space.harvest(0..0x10_0000, epoch, true, &mut [0; 1]);
         refuses(forget, Error::InvalidArgument, "forgetting what is still being written")?;
         before = written;
         refuses(
-            guest.space.harvest(0, epoch + 2, false, &mut [0; 1]),
+            guest.space.harvest(0..0x10_0000, epoch + 2, false, &mut [0; 1]),
             Error::InvalidArgument,
             "an epoch to come",
         )?;
@@ -153,8 +153,9 @@ pub fn large_pages(context: &mut Context) -> Outcome {
         written.tried("write to a sealed large page")?;
         space.unseal(BASE + 0x20_0000).tried("unseal in the other one")?;
         let mut words = [0; 16];
-        let harvest = space.harvest(BASE, epoch, false, &mut words).tried("harvest")?;
-        ensure!(harvest.next >= BASE + 0x40_0000, "a harvest up to {:#x} only", harvest.next);
+        let end = BASE + 0x40_0000;
+        let harvest = space.harvest(0..end, epoch, false, &mut words).tried("harvest")?;
+        equal((harvest.first, harvest.next, harvest.more), (BASE, end, false), "what a harvest covers")?;
         equal(words[0], 1 << 5, "the first large page's books")?;
         equal(words[8], 1, "the second one's")?;
         equal(words[1..8].iter().chain(&words[9..]).sum::<u64>(), 0, "all other pages")?;
