@@ -14,6 +14,7 @@ extern crate alloc;
 
 mod bitmap;
 mod catalogue;
+mod leaf;
 mod making;
 mod outside;
 mod requests;

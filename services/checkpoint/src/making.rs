@@ -11,19 +11,20 @@ use api::checkpoint::{Refusal, Stage};
 
 use crate::bitmap::Bitmap;
 use crate::catalogue::{Head, Writer};
+use crate::leaf::sum_of;
 use crate::outside::{Books, Harvest, Outside, PAGE, Page};
 use crate::store::{Digest, Store, ZERO};
-use crate::tree::Tree;
+use crate::tree::{FAN, Tree};
 use crate::vm::{Around, Record};
 
 /// Words of the books that are read at once: what the core sends.
 pub(crate) const BOOK_WORDS: usize = 256;
 /// Pages copied in one step.
 const COPY_PAGES: u32 = 32;
-/// Pages whose digest is made in one step.
-const DIGEST_PAGES: u32 = 32;
-/// Pages passed over in one step because their digest is known.
-const KNOWN_PAGES: u32 = 4096;
+/// Pages whose sum is made in one step.
+const SUM_PAGES: u32 = 256;
+/// Leaves looked at in one step.
+const LEAVES: usize = 256;
 
 /// What a step came to.
 #[derive(Debug)]
@@ -42,8 +43,8 @@ enum Phase {
     Books(u64),
     /// Copying from this page on.
     Copy(u64),
-    /// Making the digest from this page on.
-    Digest(u64),
+    /// Making the digest from this leaf on.
+    Digest(u32),
     /// Writing the record.
     Record(Digest, Box<Writer>),
 }
@@ -60,7 +61,6 @@ pub(crate) struct Making {
     epoch: u64,
     phase: Phase,
     new_pages: u64,
-    hasher: blake3::Hasher,
 }
 
 impl Making {
@@ -69,16 +69,7 @@ impl Making {
     ///
     /// The VM stands still meanwhile: nothing here may depend on how large it is.
     pub(crate) fn new(id: u64, parent: Tree, (since, todo): (Bitmap, Bitmap), ended: u64) -> Self {
-        Self {
-            id,
-            tree: parent,
-            todo,
-            dirty: since,
-            epoch: ended,
-            phase: Phase::Books(0),
-            new_pages: 0,
-            hasher: blake3::Hasher::new(),
-        }
+        Self { id, tree: parent, todo, dirty: since, epoch: ended, phase: Phase::Books(0), new_pages: 0 }
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -92,7 +83,7 @@ impl Making {
     pub(crate) fn stage(&self, total: u64) -> Stage {
         match self.phase {
             Phase::Books(_) | Phase::Copy(_) => Stage::Copying { done: total - self.todo.count(), total },
-            Phase::Digest(page) => Stage::Verifying { done: page, total },
+            Phase::Digest(leaf) => Stage::Verifying { done: (u64::from(leaf) * FAN).min(total), total },
             Phase::Record(..) => Stage::Verifying { done: total, total },
         }
     }
@@ -124,7 +115,7 @@ impl Making {
             // The head is at this very checkpoint already.
             Phase::Digest(_) => None,
             Phase::Record(_, writer) => {
-                writer.release(store);
+                writer.release(&self.tree, store);
                 None
             }
         };
@@ -140,17 +131,17 @@ impl Making {
     ) -> Result<Outcome, Refusal> {
         match &mut self.phase {
             &mut Phase::Books(from) => {
-                if from == 0 {
-                    self.begin_digest(&record.state);
-                }
                 self.read_books(around, from);
                 Ok(Outcome::More)
             }
             &mut Phase::Copy(from) => self.copy(around, from),
             &mut Phase::Digest(from) => {
-                if let Some(digest) = self.digest(around, from) {
+                if let Some(next) = self.make_digests(around, from) {
+                    self.phase = Phase::Digest(next);
+                } else {
+                    let digest = self.digest(&record.state);
                     let head = self.head(name, record, digest);
-                    self.phase = Phase::Record(digest, Box::new(Writer::new(&head, &record.state)?));
+                    self.phase = Phase::Record(digest, Box::new(Writer::new(head, &record.state)?));
                 }
                 Ok(Outcome::More)
             }
@@ -183,13 +174,6 @@ impl Making {
         }
         self.todo.set(page, false);
         Ok(())
-    }
-
-    fn begin_digest(&mut self, state: &[u8]) {
-        self.hasher.update(b"understudy checkpoint 1\0");
-        self.hasher.update(&self.todo.limit().to_le_bytes());
-        self.hasher.update(&(state.len() as u64).to_le_bytes());
-        self.hasher.update(state);
     }
 
     fn read_books<O: Outside>(&mut self, around: &mut Around<'_, O>, from: u64) {
@@ -241,30 +225,46 @@ impl Making {
         }
     }
 
-    /// Goes on with the digest; it is there with the last page.
-    fn digest<O: Outside>(&mut self, around: &mut Around<'_, O>, from: u64) -> Option<Digest> {
-        let (mut made, mut known) = (0, 0);
-        let mut page = from;
-        while made < DIGEST_PAGES && known < KNOWN_PAGES {
-            if page >= self.todo.limit() {
-                return Some(*self.hasher.finalize().as_bytes());
+    /// Makes the digests of the leaves from a number on that have none; the leaf to go on with.
+    fn make_digests<O: Outside>(&self, around: &mut Around<'_, O>, from: u32) -> Option<u32> {
+        let mut made = 0;
+        for (looked, (number, leaf)) in self.tree.leaves(from).enumerate() {
+            if looked >= LEAVES {
+                return Some(number);
             }
-            let slot = self.tree.get(page);
-            let digest = match around.store.digest(slot) {
-                _ if slot == ZERO => [0; 32],
-                Some(digest) => digest,
-                None => {
-                    made += 1;
-                    let digest = *blake3::hash(around.outside.get(slot)).as_bytes();
-                    around.store.set_digest(slot, digest);
-                    digest
-                }
-            };
-            self.hasher.update(&digest);
-            known += 1;
-            page += 1;
+            if leaf.digest().is_some() {
+                continue;
+            }
+            let mut sums = [0; FAN as usize];
+            for (sum, slot) in sums.iter_mut().zip(leaf.slots()).filter(|(_, slot)| **slot != ZERO) {
+                *sum = match around.store.sum(*slot) {
+                    Some(sum) => sum,
+                    // What was made so far is kept with the slots.
+                    None if made >= SUM_PAGES => return Some(number),
+                    None => {
+                        made += 1;
+                        let sum = sum_of(around.outside.get(*slot));
+                        around.store.set_sum(*slot, sum);
+                        sum
+                    }
+                };
+            }
+            leaf.make_digest(&sums);
         }
-        self.phase = Phase::Digest(page);
         None
+    }
+
+    /// The digest of the checkpoint, once those of its leaves are made.
+    fn digest(&self, state: &[u8]) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"understudy checkpoint 2\0");
+        hasher.update(&self.todo.limit().to_le_bytes());
+        hasher.update(&(state.len() as u64).to_le_bytes());
+        hasher.update(state);
+        for (number, leaf) in self.tree.leaves(0) {
+            hasher.update(&number.to_le_bytes());
+            hasher.update(&leaf.digest().unwrap_or(0).to_le_bytes());
+        }
+        *hasher.finalize().as_bytes()
     }
 }

@@ -14,15 +14,15 @@ pub(crate) const ZERO: u32 = 0;
 /// First slot that is given out: those before are the zero page and the two roots of the catalogue.
 pub(crate) const FIRST: u32 = 3;
 
-/// Digest of a page.
+/// Digest of a checkpoint, or of something in the catalogue: BLAKE3.
 pub(crate) type Digest = [u8; 32];
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     references: u32,
     owner: u16,
-    digested: bool,
-    digest: Digest,
+    /// Sum of the page, once made.
+    sum: Option<u64>,
 }
 
 /// The books.
@@ -121,6 +121,11 @@ impl Store {
         }
     }
 
+    /// Whether nobody has a slot that a catalogue names.
+    pub(crate) fn is_unclaimed(&self, slot: u32) -> bool {
+        slot >= FIRST && self.slots.get(slot as usize).is_some_and(|entry| entry.references == 0)
+    }
+
     /// Whether a slot that a catalogue names can be the owner's: nobody has it, or this owner has it already.
     pub(crate) fn can_claim(&self, slot: u32, owner: usize) -> bool {
         let is_own = |entry: &Slot| entry.references == 0 || usize::from(entry.owner) == owner;
@@ -151,16 +156,15 @@ impl Store {
         self.free = (FIRST..self.slots()).rev().filter(free).collect();
     }
 
-    /// The digest of a slot's page, if it was made already.
-    pub(crate) fn digest(&self, slot: u32) -> Option<Digest> {
-        self.slots.get(slot as usize).filter(|entry| entry.digested).map(|entry| entry.digest)
+    /// The sum of a slot's page, if it was made already.
+    pub(crate) fn sum(&self, slot: u32) -> Option<u64> {
+        self.slots.get(slot as usize).and_then(|entry| entry.sum)
     }
 
-    /// Keep the digest of a slot's page.
-    pub(crate) fn set_digest(&mut self, slot: u32, digest: Digest) {
+    /// Keep the sum of a slot's page.
+    pub(crate) fn set_sum(&mut self, slot: u32, sum: u64) {
         if let Some(entry) = self.slots.get_mut(slot as usize) {
-            entry.digested = true;
-            entry.digest = digest;
+            entry.sum = Some(sum);
         }
     }
 }
@@ -189,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_taken_anew_has_no_digest() {
+    fn a_slot_that_is_taken_again_has_no_sum() {
         let mut store = Store::new(4, &[1]);
         let slot = store.take(0).unwrap();
-        store.set_digest(slot, [7; 32]);
-        assert_eq!(store.digest(slot), Some([7; 32]));
+        store.set_sum(slot, 7);
+        assert_eq!(store.sum(slot), Some(7));
         store.release(slot);
         assert_eq!(store.take(0), Some(slot));
-        assert_eq!(store.digest(slot), None);
+        assert_eq!(store.sum(slot), None);
     }
 
     #[test]

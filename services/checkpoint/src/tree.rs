@@ -9,13 +9,12 @@ use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::leaf::Leaf;
 use crate::store::{Store, ZERO};
 
 /// Pages of a leaf, leaves of a branch.
 pub(crate) const FAN: u64 = 512;
 
-/// Slots of 512 pages.
-pub(crate) type Leaf = [u32; FAN as usize];
 /// Leaves of 1 GiB; none where all pages are zero.
 type Branch = Vec<Option<Rc<Leaf>>>;
 
@@ -39,7 +38,7 @@ impl Tree {
 
     /// The slot of a page.
     pub(crate) fn get(&self, page: u64) -> u32 {
-        self.leaf(page).and_then(|leaf| leaf.get((page % FAN) as usize)).copied().unwrap_or(ZERO)
+        self.leaf(page).and_then(|leaf| leaf.slots().get((page % FAN) as usize)).copied().unwrap_or(ZERO)
     }
 
     /// Give a page another slot. The tree takes over the caller's reference to it.
@@ -51,36 +50,31 @@ impl Tree {
         let Some(branch) = self.branches.get_mut((page / FAN / FAN) as usize) else { return };
         let branch = Rc::make_mut(branch.get_or_insert_with(|| Rc::new(vec![None; FAN as usize])));
         let Some(leaf) = branch.get_mut((page / FAN % FAN) as usize) else { return };
-        let leaf = own(leaf.get_or_insert_with(|| Rc::new([ZERO; FAN as usize])), store);
-        if let Some(entry) = leaf.get_mut((page % FAN) as usize) {
+        let slots = own(leaf.get_or_insert_with(|| Rc::new(Leaf::new([ZERO; FAN as usize]))), store);
+        if let Some(entry) = slots.get_mut((page % FAN) as usize) {
             store.release(core::mem::replace(entry, slot));
         }
     }
 
-    /// The leaves that there are, each with its number, from one on. Pages of the others are zero.
-    pub(crate) fn leaves(&self, from: u32) -> impl Iterator<Item = (u32, &Leaf)> {
-        let leaf = |number: u32| Some((number, self.leaf(u64::from(number) * FAN)?));
-        (from..self.pages.div_ceil(FAN) as u32).filter_map(leaf)
+    /// The leaves from a number on that have a page that is not zero, each with its number.
+    pub(crate) fn leaves(&self, from: u32) -> impl Iterator<Item = (u32, &Rc<Leaf>)> {
+        let leaf = |number: u32| Some((number, self.leaf_rc(u64::from(number) * FAN)?));
+        let end = self.pages.div_ceil(FAN) as u32;
+        (from..end).filter_map(leaf).filter(|(_, leaf)| !leaf.is_zero())
     }
 
-    /// Put in a leaf that a catalogue names, and whose slots the owner can claim. Where another tree of the VM has the same it is shared.
-    pub(crate) fn load_leaf(
-        &mut self,
-        (number, leaf): (u32, &Leaf),
-        other: Option<&Self>,
-        store: &mut Store,
-        owner: usize,
-    ) {
+    /// The leaf with this number, if it is there.
+    pub(crate) fn leaf_of(&self, number: u32) -> Option<&Leaf> {
+        self.leaf(u64::from(number) * FAN)
+    }
+
+    /// Put in a leaf that a catalogue names, whose slots have been claimed.
+    pub(crate) fn load_leaf(&mut self, number: u32, leaf: Rc<Leaf>) {
         let first = u64::from(number) * FAN;
-        let same = other.and_then(|other| other.leaf_rc(first)).filter(|other| ***other == *leaf).cloned();
-        let shared = same.unwrap_or_else(|| {
-            leaf.iter().filter(|slot| **slot != ZERO).for_each(|slot| store.claim(*slot, owner));
-            Rc::new(*leaf)
-        });
         if let Some(branch) = self.branches.get_mut((first / FAN / FAN) as usize) {
             let branch = Rc::make_mut(branch.get_or_insert_with(|| Rc::new(vec![None; FAN as usize])));
             if let Some(place) = branch.get_mut((first / FAN % FAN) as usize) {
-                *place = Some(shared);
+                *place = Some(leaf);
             }
         }
     }
@@ -91,8 +85,8 @@ impl Tree {
             // Shared with another tree: the leaves are that one's too.
             let Some(leaves) = Rc::into_inner(branch) else { continue };
             for leaf in leaves.into_iter().flatten() {
-                if let Some(slots) = Rc::into_inner(leaf) {
-                    slots.iter().for_each(|slot| store.release(*slot));
+                if let Some(leaf) = Rc::into_inner(leaf) {
+                    leaf.release(store);
                 }
             }
         }
@@ -126,12 +120,12 @@ impl Tree {
     }
 }
 
-/// The leaf for this tree alone. A copy has references of its own.
-fn own<'a>(leaf: &'a mut Rc<Leaf>, store: &mut Store) -> &'a mut Leaf {
+/// The slots of a leaf, for this tree alone. A copy has references of its own.
+fn own<'a>(leaf: &'a mut Rc<Leaf>, store: &mut Store) -> &'a mut [u32] {
     if Rc::strong_count(leaf) > 1 {
-        leaf.iter().for_each(|slot| store.retain(*slot));
+        leaf.slots().iter().for_each(|slot| store.retain(*slot));
     }
-    Rc::make_mut(leaf)
+    Rc::make_mut(leaf).change(store)
 }
 
 fn same<T>(one: Option<&Rc<T>>, other: Option<&Rc<T>>) -> bool {

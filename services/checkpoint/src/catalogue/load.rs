@@ -2,19 +2,22 @@
 //! Reading a catalogue that somebody else has written, as hostile as can be.
 //!
 //! A record is taken as a whole or not at all. First all chains are looked at, so that no page of a checkpoint is part of any record; then the
-//! trees are built, in the order of the ids, so that a child shares with its parent what they have in common.
+//! trees are built. Records of one VM may name the same leaf, which they then share; apart from that a slot is either of a chain, or a
+//! leaf's page, or a page of guests.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use api::checkpoint::MAX_STATE;
 
-use super::record::{LEAF_BYTES, Record};
+use super::record::{ENTRY_BYTES, Entry, Record, leaf_slots};
 use super::{Flaw, Root, chain};
 use crate::bitmap::Bitmap;
+use crate::leaf::Leaf;
 use crate::outside::Outside;
 use crate::service::Service;
-use crate::store::ZERO;
+use crate::store::{Store, ZERO};
 use crate::tree::{FAN, Tree};
 use crate::vm::{self, Standing};
 
@@ -48,9 +51,14 @@ impl Service {
                 Ok(_) | Err(_) => loaded.refused += 1,
             }
         }
-        let mut room = self.room();
+        let mut known = Known {
+            room: self.room(),
+            leaves: BTreeMap::new(),
+            places: Bitmap::empty(u64::from(slots)),
+            chains,
+        };
         for (id, found) in seen {
-            match self.take(outside, id, found, (&chains, &mut room)) {
+            match self.take(outside, id, found, &mut known) {
                 Ok(()) => loaded.taken += 1,
                 Err(_) => loaded.refused += 1,
             }
@@ -87,39 +95,30 @@ impl Service {
         let record = Record::decode(&bytes, ids)?;
         let known = |vm: &vm::Vm| vm.setup.name == record.head.vm && vm.setup.pages == record.head.pages;
         let vm = self.vms.iter().position(known).ok_or(Flaw::Vm)?;
-        if !record.leaves_fit() {
+        if !record.entries_fit() {
             return Err(Flaw::Record);
         }
         Ok((record.head.id, Seen { first, vm, chain }))
     }
 
     /// Takes a checkpoint whose chain is nobody else's.
-    fn take<O: Outside>(
-        &mut self,
-        outside: &O,
-        id: u64,
-        seen: Seen,
-        (chains, room): (&Bitmap, &mut usize),
-    ) -> Result<(), Flaw> {
+    fn take<O: Outside>(&mut self, outside: &O, id: u64, seen: Seen, known: &mut Known) -> Result<(), Flaw> {
         let (bytes, _) = chain::read(outside, (seen.first, self.store.slots()), self.most_bytes(), |_| true)?;
-        let left = room.checked_sub(bytes.len()).ok_or(Flaw::Room)?;
         let record = Record::decode(&bytes, u64::MAX)?;
-        let slots = || record.leaves().flat_map(|(_, leaf)| leaf).filter(|slot| *slot != ZERO);
-        let free = |slot| !chains.contains(u64::from(slot)) && self.store.can_claim(slot, seen.vm);
-        if !slots().all(free) {
-            return Err(Flaw::Page);
-        }
+        // Refused ones count as well: what is read for them takes time.
+        known.room = known.room.checked_sub(memory_of(&bytes, &record)).ok_or(Flaw::Room)?;
         let Self { vms, store, .. } = self;
         let Some(vm) = vms.get_mut(seen.vm) else { return Err(Flaw::Vm) };
+        let leaves = known.find(outside, store, (seen.vm, &record))?;
         seen.chain.iter().for_each(|slot| store.claim(*slot, seen.vm));
         let mut tree = Tree::zero(record.head.pages);
-        let parent = record.head.parent.and_then(|parent| vm.checkpoints.get(&parent));
-        let parent = parent.and_then(|parent| match &parent.standing {
-            Standing::Complete { tree, .. } => Some(tree),
-            Standing::Begun | Standing::Making | Standing::Failed(_) => None,
-        });
-        for (number, leaf) in record.leaves() {
-            tree.load_leaf((number, &leaf), parent, store, seen.vm);
+        for (entry, leaf) in leaves {
+            if known.leaves.insert(entry.place.slot, (seen.vm, entry, Rc::clone(&leaf))).is_none() {
+                known.places.set(u64::from(entry.place.slot), true);
+                let slots = leaf.slots().iter().chain([&entry.place.slot]);
+                slots.filter(|slot| **slot != ZERO).for_each(|slot| store.claim(*slot, seen.vm));
+            }
+            tree.load_leaf(entry.number, leaf);
         }
         let here = vm::Record {
             parent: record.head.parent,
@@ -129,12 +128,69 @@ impl Service {
             new_pages: record.head.new_pages,
         };
         vm.checkpoints.insert(id, here);
-        *room = left;
         Ok(())
     }
 }
 
-/// Most bytes of a record of this VM.
+/// What is known of the store while records are taken.
+struct Known {
+    /// Bytes that may still be taken into memory.
+    room: usize,
+    /// Slots of all chains.
+    chains: Bitmap,
+    /// Slots of leaves' pages.
+    places: Bitmap,
+    /// Leaves that records have, by the slots of their pages: whose, and what was said of them.
+    leaves: BTreeMap<u32, (usize, Entry, Rc<Leaf>)>,
+}
+
+impl Known {
+    /// The leaves of a record of a VM, if all can be its own. Nothing is claimed yet.
+    fn find<O: Outside>(
+        &self,
+        outside: &O,
+        store: &Store,
+        (vm, record): (usize, &Record<'_>),
+    ) -> Result<Vec<(Entry, Rc<Leaf>)>, Flaw> {
+        let own: BTreeSet<u32> = record.entries().map(|entry| entry.place.slot).collect();
+        let mut leaves = Vec::new();
+        for entry in record.entries() {
+            let leaf = match self.leaves.get(&entry.place.slot) {
+                Some((whose, known, leaf)) if *whose == vm && *known == entry => Rc::clone(leaf),
+                Some(_) => return Err(Flaw::Page),
+                None => {
+                    let slot = entry.place.slot;
+                    if self.chains.contains(u64::from(slot)) || !store.is_unclaimed(slot) {
+                        return Err(Flaw::Page);
+                    }
+                    let slots = leaf_slots(outside.get(slot), entry.place.sum).ok_or(Flaw::Digest)?;
+                    let is_meta = |slot: u32| {
+                        let known = [&self.chains, &self.places].into_iter();
+                        known.into_iter().any(|known| known.contains(u64::from(slot))) || own.contains(&slot)
+                    };
+                    let first = u64::from(entry.number) * FAN;
+                    for (page, slot) in (first..).zip(slots).filter(|(_, slot)| *slot != ZERO) {
+                        if page >= record.head.pages || is_meta(slot) || !store.can_claim(slot, vm) {
+                            return Err(Flaw::Page);
+                        }
+                    }
+                    Rc::new(Leaf::loaded(slots, entry.digest, entry.place))
+                }
+            };
+            leaves.push((entry, leaf));
+        }
+        // One page is one leaf.
+        if own.len() == leaves.len() { Ok(leaves) } else { Err(Flaw::Page) }
+    }
+}
+
+/// Memory that a record takes.
+fn memory_of(bytes: &[u8], record: &Record<'_>) -> usize {
+    bytes.len() + record.entries().count() * size_of::<Leaf>()
+}
+
+/// Most bytes of a record of this VM, and memory that it takes.
 fn record_bytes(vm: &vm::Vm) -> usize {
-    MAX_STATE as usize + (vm.setup.pages.div_ceil(FAN) as usize + 1) * LEAF_BYTES
+    let leaves = vm.setup.pages.div_ceil(FAN) as usize + 1;
+    MAX_STATE as usize + leaves.saturating_mul(ENTRY_BYTES + size_of::<Leaf>())
 }

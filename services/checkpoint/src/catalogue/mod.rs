@@ -4,7 +4,7 @@
 //! Whoever has the store has its checkpoints: this service after it was started anew, the one of another hypervisor after the store
 //! has changed owner, at whatever moment that happened. So what is in the store is right after each single write, and whoever reads it believes nothing.
 //!
-//! Version 1, little-endian. A *root* lies in slot 1 or 2 in turn: magic, version and number of records (32 bits each), generation, the id below
+//! Version 2, little-endian. A *root* lies in slot 1 or 2 in turn: magic, version and number of records (32 bits each), generation, the id below
 //! which all may have been given out, slots of the store (32 bits), 4 bytes of zero, for each record the first slot of its chain (32 bits), and at
 //! the end of the page the BLAKE3 of what stands before. The one that is right and has the higher generation counts. It is written when
 //! all that it names is there, and before anything is given back that it does not name any more; then the other one is cleared.
@@ -25,7 +25,7 @@ pub(crate) use record::Head;
 pub(crate) use write::Writer;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"UScatlog");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The two slots of roots.
 const ROOTS: [u32; 2] = [1, 2];
 const RECORDS_AT: usize = 40;

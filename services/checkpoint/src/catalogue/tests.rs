@@ -8,13 +8,16 @@ use std::vec::Vec;
 
 use api::checkpoint::MAX_STATE;
 
-use super::record::{Head, Record, leaf_bytes};
+use super::record::{Entry, Head, Record, leaf_page};
 use super::{Flaw, ROOTS, Root, chain, digest_of};
+use crate::leaf::Place;
 use crate::outside::{Books, Harvest, Outside, PAGE, Page};
 use crate::store::{FIRST, ZERO};
 use crate::{Loaded, Service, VmSetup};
 
-const SLOTS: u32 = 40;
+const SLOTS: u32 = 60;
+/// Pages of leaves lie from here on, as far as these tests write them.
+const PLACES: u32 = 40;
 
 /// A store, and no guests.
 struct Pages(Vec<Page>);
@@ -57,6 +60,7 @@ impl Outside for Pages {
 struct Liar {
     pages: Pages,
     records: Vec<u32>,
+    places: u32,
 }
 
 impl Liar {
@@ -65,13 +69,28 @@ impl Liar {
     }
 
     fn with(slots: u32) -> Self {
-        Self { pages: Pages(vec![[0; PAGE]; slots as usize]), records: Vec::new() }
+        Self { pages: Pages(vec![[0; PAGE]; slots as usize]), records: Vec::new(), places: PLACES }
     }
 
-    /// Writes a record into these slots, with right sums.
+    /// Writes the page of a leaf; what a record has to say of it.
+    fn leaf(&mut self, number: u32, slots: &[u32; 512]) -> Entry {
+        let (page, sum) = leaf_page(slots);
+        let slot = self.places;
+        self.places += 1;
+        self.pages.put(slot, &page);
+        Entry { number, place: Place { slot, sum }, digest: 3 }
+    }
+
+    /// Writes a record into these slots, with right sums, and pages for its leaves.
     fn record(&mut self, slots: &[u32], head: &Head, state: &[u8], leaves: &[(u32, [u32; 512])]) {
+        let entries: Vec<Entry> = leaves.iter().map(|(number, leaf)| self.leaf(*number, leaf)).collect();
+        self.record_of(slots, head, state, &entries);
+    }
+
+    /// The same with leaves that lie somewhere.
+    fn record_of(&mut self, slots: &[u32], head: &Head, state: &[u8], entries: &[Entry]) {
         let mut bytes = head.encode(state).unwrap();
-        bytes.extend(leaves.iter().flat_map(|(number, leaf)| leaf_bytes(*number, leaf)));
+        bytes.extend(entries.iter().flat_map(Entry::encode));
         bytes.extend(digest_of(&bytes));
         let mut left = bytes.len() as u32;
         let slots = &slots[..bytes.len().div_ceil(chain::PAYLOAD)];
@@ -166,7 +185,70 @@ fn no_page_is_of_two_vms_nor_part_of_any_record() {
     liar.record(&[13], &head(10, "a", 1), b"", &[(0, leaf(&[20, 21]))]);
     let (service, loaded) = liar.load();
     assert_eq!(loaded, Loaded { taken: 2, refused: 2 });
-    assert_eq!((service.store.used(), service.store.referenced()), (4, 5));
+    assert_eq!((service.store.used(), service.store.referenced()), (6, 7));
+}
+
+#[test]
+fn records_of_one_vm_share_a_leaf_and_those_of_others_do_not() {
+    let mut liar = Liar::new();
+    let shared = liar.leaf(0, &leaf(&[20, 21]));
+    liar.record_of(&[10], &head(7, "a", 1), b"", &[shared]);
+    liar.record_of(&[11], &head(8, "a", 1), b"", &[shared]);
+    liar.record_of(&[12], &head(9, "b", 1), b"", &[shared]);
+    liar.record_of(&[13], &head(10, "a", 1), b"", &[Entry { number: 1, ..shared }]);
+    liar.record_of(&[14], &head(11, "a", 1), b"", &[Entry { digest: 4, ..shared }]);
+    let (service, loaded) = liar.load();
+    assert_eq!(loaded, Loaded { taken: 2, refused: 3 });
+    // Two chains, the leaf and its two pages, each once.
+    assert_eq!((service.store.used(), service.store.referenced()), (5, 5));
+}
+
+#[test]
+fn the_page_of_a_leaf_is_nothing_else() {
+    let spoil: [fn(&mut Liar, Entry); 7] = [
+        |liar, good| liar.record_of(&[11], &head(8, "a", 2), b"", &[good, Entry { number: 1, ..good }]),
+        |liar, good| liar.record(&[11], &head(8, "a", 1), b"", &[(0, leaf(&[good.place.slot]))]),
+        |liar, _| liar.record(&[11], &head(8, "a", 1), b"", &[(0, leaf(&[PLACES + 1]))]),
+        |liar, _| {
+            let (_, sum) = leaf_page(&leaf(&[]));
+            let of_page = Entry { number: 0, place: Place { slot: 20, sum }, digest: 3 };
+            liar.record_of(&[11], &head(8, "a", 1), b"", &[of_page]);
+        },
+        |liar, good| {
+            let place = Place { slot: PLACES + 5, ..good.place };
+            liar.record_of(&[11], &head(8, "a", 1), b"", &[Entry { place, ..good }]);
+        },
+        |liar, good| {
+            let place = Place { slot: u32::MAX, ..good.place };
+            liar.record_of(&[11], &head(8, "a", 1), b"", &[Entry { place, ..good }]);
+        },
+        |liar, good| {
+            let place = Place { slot: 10, ..good.place };
+            liar.record_of(&[11], &head(8, "a", 1), b"", &[Entry { place, ..good }]);
+        },
+    ];
+    for spoil in spoil {
+        let mut liar = Liar::new();
+        let good = liar.leaf(0, &leaf(&[20]));
+        liar.record_of(&[10], &head(7, "a", 1), b"", &[good]);
+        spoil(&mut liar, good);
+        let (service, loaded) = liar.load();
+        assert_eq!(loaded, Loaded { taken: 1, refused: 1 });
+        assert_eq!(service.store.used(), 3, "nothing of the refused one is kept");
+    }
+}
+
+#[test]
+fn an_altered_page_of_a_leaf_costs_the_checkpoints_that_have_it() {
+    for bit in [0, 85, 4095 * 8] {
+        let mut liar = Liar::new();
+        let (good, bad) = (liar.leaf(0, &leaf(&[20])), liar.leaf(1, &leaf(&[21])));
+        liar.record_of(&[10], &head(7, "a", 1), b"", &[good]);
+        liar.record_of(&[11], &head(8, "a", 2), b"", &[good, bad]);
+        liar.record_of(&[12], &head(9, "a", 1), b"", &[bad]);
+        liar.pages.0[bad.place.slot as usize][bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(liar.load().1, Loaded { taken: 1, refused: 2 });
+    }
 }
 
 #[test]
@@ -205,7 +287,7 @@ fn chains_that_go_in_circles_or_lie_about_their_length_end() {
     for spoil in spoil {
         let mut liar = Liar::new();
         let leaves = [(0, leaf(&[20])), (1, leaf(&[22]))];
-        liar.record(&[10, 11], &Head { state_bytes: 1000, ..head(7, "a", 2) }, &[1; 1000], &leaves);
+        liar.record(&[10, 11], &Head { state_bytes: 5000, ..head(7, "a", 2) }, &[1; 5000], &leaves);
         assert_eq!(liar.load().1, Loaded { taken: 1, refused: 0 });
         spoil(&mut liar.pages.0[10]);
         assert_eq!(liar.load().1, Loaded { taken: 0, refused: 1 });
@@ -224,7 +306,7 @@ fn a_root_of_another_version_or_store_is_none() {
     assert_eq!(page(|_| {}).map(|root| (root.generation, root.records)), Some((3, vec![FIRST])));
     let changes: [fn(&mut Page); 5] = [
         |page| page[0] ^= 1,
-        |page| page[8] = 2,
+        |page| page[8] = 1,
         |page| page[14] = 1,
         |page| page[31] = 0x40,
         |page| page[32] ^= 1,
@@ -263,7 +345,7 @@ fn hostile_records_with_right_sums_do_no_harm() {
     let good = Box::new(head(7, "a", 1).encode(b"").unwrap());
     for _ in 0..20_000 {
         let mut bytes = (*good).clone();
-        bytes.extend(leaf_bytes(0, &leaf(&[20])));
+        bytes.extend(Entry { number: 0, place: Place { slot: 20, sum: 1 }, digest: 2 }.encode());
         for _ in 0..1 + next() % 4 {
             let at = next() as usize % 80;
             bytes[at] = next() as u8;
@@ -271,7 +353,7 @@ fn hostile_records_with_right_sums_do_no_harm() {
         bytes.truncate(bytes.len() - (next() % 3) as usize);
         bytes.extend(digest_of(&bytes));
         match Record::decode(&bytes, 100) {
-            Ok(record) => assert!(record.head.id < 100 && record.leaves().count() <= 1),
+            Ok(record) => assert!(record.head.id < 100 && record.entries().count() <= 1),
             Err(flaw) => assert_eq!(flaw, Flaw::Record),
         }
     }

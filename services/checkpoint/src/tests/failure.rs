@@ -6,9 +6,9 @@ use api::checkpoint::{Refusal, Reply, Request, Stage};
 use super::{OPERATOR, Test};
 use crate::store::FIRST;
 
-/// A VM whose store has room for 50 pages and a record, 30 of which its first checkpoint takes.
+/// A VM whose store has room for 50 pages, a leaf and a record, 30 of which its first checkpoint takes.
 fn nearly_full() -> (Test, u64) {
-    let mut test = Test::new(&[1000], 4, FIRST + 51);
+    let mut test = Test::new(&[1000], 4, FIRST + 52);
     for page in 0..30 {
         test.write(0, page, 5 + page as u64);
     }
@@ -27,7 +27,7 @@ fn a_full_store_fails_the_checkpoint_and_nothing_else() {
     test.finish();
     assert_eq!(test.info(second).stage, Stage::Failed(Refusal::StoreFull));
     assert!(!test.world.guests[0].pager);
-    assert_eq!((test.pages(0), test.store().used), (now, 30 + 1));
+    assert_eq!((test.pages(0), test.store().used), (now, 30 + 2));
     assert_eq!(test.ask(1, Request::Restore { id: second }), Reply::Refused(Refusal::NotComplete));
     assert_eq!(test.ask(1, Request::Quota), Reply::Quota { left: 3, total: 4 });
     test.restore(0, first);
@@ -67,7 +67,7 @@ fn a_restore_that_waits_for_a_checkpoint_that_fails_is_refused() {
 
 #[test]
 fn one_vm_cannot_fill_the_store_of_another() {
-    let mut test = Test::new(&[1000, 1000], 1, FIRST + 102);
+    let mut test = Test::new(&[1000, 1000], 1, FIRST + 104);
     for page in 0..1000 {
         test.write(0, page, 1 + page as u64);
     }
@@ -131,6 +131,13 @@ fn a_store_without_room_for_the_record_fails_the_checkpoint() {
     assert_eq!(test.ask(1, Request::Attach), Reply::Done);
     assert_eq!(test.store().used, 0, "every slot came back");
     test.write(0, 0, 0);
+    let id = test.checkpoint(0, b"");
+    assert_eq!(
+        test.info(id).stage,
+        Stage::Failed(Refusal::StoreFull),
+        "room for the leaf, and none for the record"
+    );
+    test.write(0, 1, 0);
     let id = test.checkpoint(0, b"");
     assert_eq!(test.info(id).stage, Stage::Complete);
 }
