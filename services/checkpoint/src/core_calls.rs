@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use checkpoint::{Books, Harvest, Outside, PAGE, Page};
+use checkpoint::{Books, Harvest, Outside, PAGE, Page, ZERO};
 use rt::cap::{Cap, Endpoint, GuestSpace};
 use rt::window::{self, Owned, Shared};
 use rt::{Environment, Error};
@@ -52,8 +52,7 @@ impl Core {
             slots = next;
         }
         let mut core = Self { guests, frames, slots };
-        // Slot 0 is the zero page.
-        core.put(0, &[0; PAGE]);
+        core.put(ZERO, &[0; PAGE]);
         Ok(core)
     }
 
@@ -102,10 +101,25 @@ impl Outside for Core {
         Ok(Harvest { first: page(done.first), next: done.more.then_some(page(done.next)) })
     }
 
-    fn read_guest(&self, vm: usize, page: u64, into: &mut Page) {
-        let read = self.guest(vm).is_ok_and(|guest| guest.memory.read(page * PAGE as u64, into));
-        if !read {
-            into.fill(0);
+    fn is_same(&self, vm: usize, page: u64, slot: u32) -> bool {
+        let Some(memory) = self.guests.get(vm).map(|guest| guest.memory) else { return slot == ZERO };
+        let offset = page * PAGE as u64;
+        if offset >= memory.size() {
+            return slot == ZERO;
+        }
+        if slot == ZERO { memory.is_zero(offset, PAGE) } else { memory.holds(offset, self.get(slot)) }
+    }
+
+    fn save(&mut self, vm: usize, page: u64, slot: u32) {
+        let Some(memory) = self.guests.get(vm).map(|guest| guest.memory) else { return };
+        if let Some((index, offset)) = self.place(slot)
+            && let Some(frame) = self.frames.get_mut(index)
+        {
+            let inside = frame.memory.copy_from(offset, memory, page * PAGE as u64, PAGE);
+            assert!(
+                inside,
+                "a page that is not zero is inside of guest memory, and slots are inside of their frames"
+            );
         }
     }
 

@@ -29,3 +29,4 @@ mod vm;
 pub use catalogue::Loaded;
 pub use outside::{Books, Harvest, Outside, PAGE, Page};
 pub use service::{Answer, Service, VmSetup};
+pub use store::ZERO;

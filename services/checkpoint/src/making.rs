@@ -12,7 +12,7 @@ use api::checkpoint::{Refusal, Stage};
 use crate::bitmap::Bitmap;
 use crate::catalogue::{Head, Writer};
 use crate::leaf::sum_of;
-use crate::outside::{Books, Harvest, Outside, PAGE, Page};
+use crate::outside::{Books, Harvest, Outside};
 use crate::store::{Digest, Store, ZERO};
 use crate::tree::{FAN, Tree};
 use crate::vm::{Around, Record};
@@ -161,14 +161,14 @@ impl Making {
         if !self.todo.contains(page) {
             return Ok(());
         }
-        let mut contents: Page = [0; PAGE];
-        around.outside.read_guest(around.vm, page, &mut contents);
         let before = self.tree.get(page);
-        if contents == [0; PAGE] {
-            self.tree.set(page, ZERO, around.store);
-        } else if before == ZERO || around.outside.get(before) != contents {
+        if around.outside.is_same(around.vm, page, ZERO) {
+            if before != ZERO {
+                self.tree.set(page, ZERO, around.store);
+            }
+        } else if before == ZERO || !around.outside.is_same(around.vm, page, before) {
             let slot = around.store.take(around.vm).ok_or(Refusal::StoreFull)?;
-            around.outside.put(slot, &contents);
+            around.outside.save(around.vm, page, slot);
             self.tree.set(page, slot, around.store);
             self.new_pages += 1;
         }

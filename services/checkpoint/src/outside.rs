@@ -42,8 +42,11 @@ pub trait Outside {
         bits: &mut [u64],
     ) -> Result<Harvest, u64>;
 
-    /// Copy a guest page; zeros where there is none.
-    fn read_guest(&self, vm: usize, page: u64, into: &mut Page);
+    /// Whether a guest page has the contents of a page of the store, as far as nobody writes it. Where there is no guest page it is zero.
+    fn is_same(&self, vm: usize, page: u64, slot: u32) -> bool;
+
+    /// Copy a guest page into the store.
+    fn save(&mut self, vm: usize, page: u64, slot: u32);
 
     /// Write a page of the store into a guest page that is not sealed to anybody.
     ///

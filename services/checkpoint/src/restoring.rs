@@ -7,8 +7,8 @@
 
 use crate::bitmap::Bitmap;
 use crate::making::BOOK_WORDS;
-use crate::outside::{Books, Harvest, Outside, PAGE, Page};
-use crate::store::{Store, ZERO};
+use crate::outside::{Books, Harvest, Outside};
+use crate::store::Store;
 use crate::tree::Tree;
 use crate::vm::{Around, Head};
 
@@ -43,6 +43,8 @@ pub(crate) struct Restoring {
     tree: Tree,
     /// Pages that may be different from the head.
     written: Bitmap,
+    /// The next page where tree and head may differ, `u64::MAX` for none, once looked for.
+    unshared: Option<u64>,
     phase: Phase,
     pages: u64,
 }
@@ -50,7 +52,7 @@ pub(crate) struct Restoring {
 impl Restoring {
     pub(crate) fn new(id: u64, tree: Tree, since: Bitmap, has_head: bool) -> Self {
         let phase = if has_head { Phase::Books(0) } else { Phase::Write(0) };
-        Self { id, tree, written: since, phase, pages: 0 }
+        Self { id, tree, written: since, unshared: None, phase, pages: 0 }
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -109,10 +111,14 @@ impl Restoring {
     }
 
     /// The next page that may have to be written.
-    fn candidate(&self, from: u64, head: Option<&Head>) -> Option<u64> {
-        let written = self.written.next(from);
-        let unshared = head.and_then(|head| head.tree.next_unshared(&self.tree, from));
-        match (written, unshared) {
+    fn candidate(&mut self, from: u64, head: Option<&Head>) -> Option<u64> {
+        if self.unshared.is_none_or(|page| page < from) {
+            // To find it can mean to pass over the whole tree.
+            let unshared = head.and_then(|head| head.tree.next_unshared(&self.tree, from));
+            self.unshared = Some(unshared.unwrap_or(u64::MAX));
+        }
+        let unshared = self.unshared.filter(|page| *page != u64::MAX);
+        match (self.written.next(from), unshared) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         }
@@ -133,7 +139,7 @@ impl Restoring {
             let slot = self.tree.get(page);
             let is_right =
                 !self.written.contains(page) && head.is_some_and(|head| head.tree.get(page) == slot);
-            if !is_right && !holds(around, page, slot) {
+            if !is_right && !around.outside.is_same(around.vm, page, slot) {
                 around.outside.write_guest(around.vm, page, slot)?;
                 self.pages += 1;
             }
@@ -164,11 +170,4 @@ impl Restoring {
             Ok(_) | Err(_) => Outcome::Complete(epoch.saturating_add(1)),
         }
     }
-}
-
-/// Whether a guest page has the contents of a slot.
-fn holds<O: Outside>(around: &mut Around<'_, O>, page: u64, slot: u32) -> bool {
-    let mut contents: Page = [0; PAGE];
-    around.outside.read_guest(around.vm, page, &mut contents);
-    if slot == ZERO { contents == [0; PAGE] } else { around.outside.get(slot) == contents }
 }

@@ -8,8 +8,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// The zero page.
-pub(crate) const ZERO: u32 = 0;
+/// Slot of the zero page.
+pub const ZERO: u32 = 0;
 
 /// First slot that is given out: those before are the zero page and the two roots of the catalogue.
 pub(crate) const FIRST: u32 = 3;

@@ -45,6 +45,45 @@ impl Shared {
         inside
     }
 
+    /// Whether the bytes from `offset` on are these, as far as nobody writes meanwhile; false where that is not all inside, or not a
+    /// number of words. Nothing is copied, and the first words that differ end it.
+    #[must_use]
+    pub fn holds(self, offset: u64, bytes: &[u8]) -> bool {
+        let (chunks, rest) = bytes.as_chunks::<128>();
+        let Some(words) = self.words(offset, bytes.len()).filter(|_| rest.is_empty()) else { return false };
+        chunks.iter().zip(0..).all(|(chunk, index)| {
+            let mut differs = 0;
+            for (at, word) in chunk.as_chunks::<8>().0.iter().enumerate() {
+                // SAFETY: `words` begins as many words as `bytes` has, mapped for the service's life, and `index * 16 + at` is below that.
+                // Volatile: others write there.
+                differs |= unsafe { words.add(index * 16 + at).read_volatile() } ^ u64::from_ne_bytes(*word);
+            }
+            differs == 0
+        })
+    }
+
+    /// Whether `size` bytes from `offset` on are zero, as far as nobody writes meanwhile; false where that is not all inside, or not a
+    /// multiple of 512.
+    #[must_use]
+    pub fn is_zero(self, offset: u64, size: usize) -> bool {
+        let Some(words) = self.words(offset, size).filter(|_| size.is_multiple_of(512)) else { return false };
+        (0..size / 512).all(|index| {
+            let mut any = 0;
+            for at in 0..64 {
+                // SAFETY: `words` begins `size` bytes that are mapped for the service's life, and word `index * 64 + at` is one of them.
+                // Volatile: others write there.
+                any |= unsafe { words.add(index * 64 + at).read_volatile() };
+            }
+            any == 0
+        })
+    }
+
+    /// Where `size` bytes from `offset` on begin; `None` where they are not all inside, or not aligned to words.
+    fn words(self, offset: u64, size: usize) -> Option<*const u64> {
+        let end = offset.checked_add(size as u64)?;
+        (end <= self.size && offset.is_multiple_of(8)).then_some((self.address + offset) as *const u64)
+    }
+
     /// The little-endian word at `offset`.
     #[must_use]
     pub fn read_u64(self, offset: u64) -> Option<u64> {

@@ -73,6 +73,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 /// How far apart, in percent, the values are that must not depend on the size of memory.
 fn derived(values: &Values) -> Values {
     let mut derived = Values::new();
+    derived.extend(checkpoint::zero_page(values).map(|cost| ("zero_page_commit".to_owned(), cost)));
     for what in ["checkpoint_pause", "handover_blackout"] {
         let of_sizes = values.iter().filter(|(name, _)| name.starts_with(&format!("{what}_")));
         let costs: Vec<u64> = of_sizes.map(|(_, value)| *value).collect();

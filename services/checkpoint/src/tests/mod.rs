@@ -37,6 +37,8 @@ struct World {
     calls: u64,
     /// Guest pages that were read.
     reads: Cell<u64>,
+    /// The last one.
+    last: Cell<(usize, u64)>,
     /// Every call that can be refused is, while this is set.
     refuse: bool,
 }
@@ -112,9 +114,14 @@ impl Outside for World {
         Ok(Harvest { first, next: (next < pages.end).then_some(next) })
     }
 
-    fn read_guest(&self, vm: usize, page: u64, into: &mut Page) {
-        self.reads.set(self.reads.get() + 1);
-        *into = page_of(self.guests[vm].pages[page as usize]);
+    fn is_same(&self, vm: usize, page: u64, slot: u32) -> bool {
+        // A page that is looked at twice counts once.
+        self.reads.set(self.reads.get() + u64::from(self.last.replace((vm, page)) != (vm, page)));
+        page_of(self.guests[vm].pages[page as usize]) == self.store[slot as usize]
+    }
+
+    fn save(&mut self, vm: usize, page: u64, slot: u32) {
+        self.put(slot, &page_of(self.guests[vm].pages[page as usize]));
     }
 
     fn write_guest(&mut self, vm: usize, page: u64, slot: u32) -> Result<(), u64> {
@@ -161,7 +168,14 @@ impl Test {
         let vms = setups(guests, quota);
         let guests = guests.iter().map(|pages| Guest::new(*pages)).collect();
         let store = vec![[0; PAGE]; slots as usize];
-        let mut world = World { guests, store, calls: 0, reads: Cell::new(0), refuse: false };
+        let mut world = World {
+            guests,
+            store,
+            calls: 0,
+            reads: Cell::new(0),
+            last: Cell::new((usize::MAX, 0)),
+            refuse: false,
+        };
         let mut service = Service::new(vms, slots, 1);
         service.start(&mut world);
         Self { service, world }
