@@ -137,6 +137,24 @@ pub mod event {
     pub const HAS_ERROR: u64 = 1 << 11;
     /// The event is there at all.
     pub const VALID: u64 = 1 << 31;
+
+    /// Checks that an event can be injected, if there is one: VMRUN refuses others, here or in the emulator (which refuses vector
+    /// 31 too). The one rule for all who take events from somebody else: the core at import, and a saved state when it is loaded.
+    #[must_use]
+    pub const fn is_injectable(word: u64) -> bool {
+        if word & VALID == 0 {
+            return true;
+        }
+        let (vector, has_error) = (word & 0xff, word & HAS_ERROR != 0);
+        let exists = match word & 7 << 8 {
+            INTERRUPT | SOFTWARE => !has_error,
+            NMI => !has_error && vector == 2,
+            EXCEPTION => vector < 31 && vector != 2,
+            _ => false,
+        };
+        let error_fits = has_error || word >> 32 == 0;
+        exists && error_fits && word & 0x7fff_f000 == 0
+    }
 }
 
 /// Index of a general register in [`VcpuPage::gpr`], in the order of instruction encodings.

@@ -4,7 +4,7 @@
 //! APM vol. 2, 15.7.2 (EXITINTINFO) and 15.20 (EVENTINJ).
 
 use crate::InvalidField;
-use abi::vcpu::event::{EXCEPTION, HAS_ERROR, INTERRUPT, NMI, SOFTWARE, VALID};
+use abi::vcpu::event::{EXCEPTION, HAS_ERROR, SOFTWARE, VALID, is_injectable};
 
 const TYPE: u64 = 7 << 8;
 const VECTOR: u64 = 0xff;
@@ -13,20 +13,12 @@ const RESERVED: u64 = 0x7fff_f000;
 /// The event to be injected, if there is one.
 ///
 /// # Errors
-/// [`InvalidField::Event`] for what VMRUN refuses, here or in the emulator (which refuses vector 31 too).
+/// [`InvalidField::Event`] for what [`is_injectable`] refuses.
 pub const fn alleged(word: u64) -> Result<Option<u64>, InvalidField> {
-    if word & VALID == 0 {
-        return Ok(None);
+    if !is_injectable(word) {
+        return Err(InvalidField::Event);
     }
-    let vector = word & VECTOR;
-    let plausible = match word & TYPE {
-        INTERRUPT | SOFTWARE => word & HAS_ERROR == 0,
-        NMI => word & HAS_ERROR == 0 && vector == 2,
-        EXCEPTION => vector < 31 && vector != 2,
-        _ => false,
-    };
-    let error_fits = word & HAS_ERROR != 0 || word >> 32 == 0;
-    if plausible && error_fits && word & RESERVED == 0 { Ok(Some(word)) } else { Err(InvalidField::Event) }
+    Ok(if word & VALID == 0 { None } else { Some(word) })
 }
 
 /// The event whose delivery an exit cut short, if it has to be injected again; 0 otherwise.
@@ -56,6 +48,7 @@ pub const fn reflected(exception: u64, pending: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use abi::vcpu::event::{INTERRUPT, NMI};
 
     #[test]
     fn a_word_without_the_valid_bit_is_no_event() {

@@ -2,6 +2,7 @@
 //! Properties of every record and its changes, the golden files, and the rules.
 
 mod change;
+mod core;
 mod golden;
 mod page;
 mod property;

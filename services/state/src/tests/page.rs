@@ -9,7 +9,7 @@ use crate::{Bytes, Vcpu};
 /// Offset of XSTATE_BV.
 const PRESENT: usize = 512;
 
-fn blank() -> VcpuPage {
+pub(super) fn blank() -> VcpuPage {
     VcpuPage {
         dirty: 0,
         want: 0,
