@@ -17,6 +17,8 @@ use std::time::Duration;
 const ROUNDS: usize = 6;
 /// The size whose restore and commit are reported without naming it.
 const MAIN_SIZE: u32 = 64;
+/// The size whose restore and commit say what grows.
+const LARGE_SIZE: u32 = 1024;
 /// Time limit of one system.
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -53,8 +55,12 @@ impl Costs {
         let mut values = Values::new();
         values.extend(self.pauses.first().map(|pause| (format!("first_checkpoint_pause_{mib}"), *pause)));
         values.insert(format!("checkpoint_pause_{mib}"), middle(self.pauses));
-        // Other sizes have as many pages with contents, and as many that are written: what they take more, the size costs.
-        let size = if mib == MAIN_SIZE { String::new() } else { format!("_{mib}") };
+        // The large one has as many pages with contents, and as many that are written: what it takes more, the size costs.
+        let size = match mib {
+            MAIN_SIZE => String::new(),
+            LARGE_SIZE => format!("_{mib}"),
+            _ => return values,
+        };
         values.insert(format!("request_to_commit{size}"), middle(self.commits));
         values.insert(format!("request_to_commit_first{size}"), first);
         values.insert(format!("restore_64_pages{size}"), middle(self.restores));
