@@ -11,7 +11,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::outside::{PAGE, Page};
 use crate::store::{Store, ZERO};
-use crate::tree::FAN;
+
+/// Pages of a leaf, and leaves of a branch of a tree.
+pub(crate) const FAN: u64 = 512;
 
 /// Slots of 512 pages.
 pub(crate) type Slots = [u32; FAN as usize];

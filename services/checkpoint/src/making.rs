@@ -11,10 +11,10 @@ use api::checkpoint::{Refusal, Stage};
 
 use crate::bitmap::Bitmap;
 use crate::catalogue::{Head, Writer};
-use crate::leaf::sum_of;
+use crate::leaf::{FAN, sum_of};
 use crate::outside::{Books, Harvest, Outside};
 use crate::store::{Digest, Store, ZERO};
-use crate::tree::{FAN, Tree};
+use crate::tree::Tree;
 use crate::vm::{Around, Record};
 
 /// Words of the books that are read at once: what the core sends.

@@ -9,11 +9,8 @@ use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::leaf::Leaf;
+use crate::leaf::{FAN, Leaf};
 use crate::store::{Store, ZERO};
-
-/// Pages of a leaf, leaves of a branch.
-pub(crate) const FAN: u64 = 512;
 
 /// Leaves of 1 GiB; none where all pages are zero.
 type Branch = Vec<Option<Rc<Leaf>>>;

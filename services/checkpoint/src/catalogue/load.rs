@@ -14,11 +14,11 @@ use api::checkpoint::MAX_STATE;
 use super::record::{ENTRY_BYTES, Entry, Record, leaf_slots};
 use super::{Flaw, Root, chain};
 use crate::bitmap::Bitmap;
-use crate::leaf::Leaf;
+use crate::leaf::{FAN, Leaf};
 use crate::outside::Outside;
 use crate::service::Service;
 use crate::store::{Store, ZERO};
-use crate::tree::{FAN, Tree};
+use crate::tree::Tree;
 use crate::vm::{self, Standing};
 
 /// What became of a catalogue.

@@ -13,10 +13,9 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Flaw, MOST_ID, digest_of};
-use crate::leaf::{LeafDigest, Place, Slots};
+use crate::leaf::{FAN, LeafDigest, Place, Slots};
 use crate::outside::{PAGE, Page};
 use crate::store::{Digest, ZERO};
-use crate::tree::FAN;
 
 /// Bytes of a leaf's entry.
 pub(super) const ENTRY_BYTES: usize = 40;
