@@ -176,17 +176,39 @@ fn made(live: &mut Live) -> Result<(u64, u64)> {
 fn goes_back(live: &mut Live, id: u64, beat: u64) -> Result<()> {
     // It may have been started anew, and be before it.
     live.beat_after(beat + LATER)?;
-    restore(live, HEARTBEAT, id)?;
     let mut console = VmConsole::of(HEARTBEAT);
-    live.wait("the VM is where it was at the checkpoint", |live| {
-        let mut last = None;
-        while let Some(line) = console.next_line(&mut live.operator)? {
-            last = Beat::parse(&line).or(last);
+    live.pass_over_guest(&mut console, "")?;
+    let mut last = next_beat(live, &mut console)?;
+    restore(live, HEARTBEAT, id)?;
+    // Beats go up until the restore. The first that does not is where it has led, however late it is read.
+    loop {
+        let next = next_beat(live, &mut console)?;
+        console.is_whole()?;
+        if next.beat < last.beat {
+            ensure!(
+                next.beat <= beat,
+                "beat {} after {}; the checkpoint is before {beat}",
+                next.beat,
+                last.beat
+            );
+            break;
         }
-        Ok(last.filter(|last| last.beat <= beat + LATER).map(drop))
-    })?;
+        last = next;
+    }
     let now = live.beat_after(0)?;
     live.beat_after(now.beat + 1).context("after the restore").map(drop)
+}
+
+/// The next beat on the VM's console.
+fn next_beat(live: &mut Live, console: &mut VmConsole) -> Result<Beat> {
+    live.wait("the heartbeat goes on", |live| {
+        while let Some(line) = console.next_line(&mut live.operator)? {
+            if let Some(beat) = Beat::parse(&line) {
+                return Ok(Some(beat));
+            }
+        }
+        Ok(None)
+    })
 }
 
 fn list(live: &mut Live) -> Result<Vec<Info>> {
