@@ -76,40 +76,48 @@ impl Vcpu {
     /// Takes the state in a page to which all groups have been exported, at host TSC `now`, in place of what was here, whose room is used
     /// again. The caller sets index and activity. The event is what the monitor was about to inject, else what the last exit cut short.
     pub fn take_page(&mut self, page: &VcpuPage, now: u64) {
+        // Every field is named: a new one does not compile until it is taken, or said to be no state.
+        #[rustfmt::skip]
+        let VcpuPage {
+            dirty: _, want: _, deadline: _, want_window: _, exit: _, info: _, interruptible: _, exit_tsc: _,
+            reserved0: _, reserved1: _, inject, pending_event, interrupt_shadow, ref gpr, rip, rflags, cr0, cr2, cr3,
+            cr4, cr8, efer, xcr0, cpl, ref dr, ref segments, star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs,
+            sysenter_esp, sysenter_eip, pat, tsc_aux, tsc_offset, ref xsave,
+        } = *page;
         [
             self.rax, self.rcx, self.rdx, self.rbx, self.rsp, self.rbp, self.rsi, self.rdi, self.r8, self.r9,
             self.r10, self.r11, self.r12, self.r13, self.r14, self.r15,
-        ] = page.gpr;
-        [self.dr0, self.dr1, self.dr2, self.dr3, self.dr6, self.dr7] = page.dr;
-        for (segment, from) in self.segments_mut().into_iter().zip(page.segments) {
+        ] = *gpr;
+        [self.dr0, self.dr1, self.dr2, self.dr3, self.dr6, self.dr7] = *dr;
+        for (segment, from) in self.segments_mut().into_iter().zip(*segments) {
             *segment = Segment::from(from);
         }
-        self.rip = page.rip;
-        self.rflags = page.rflags;
-        self.cr0 = page.cr0;
-        self.cr2 = page.cr2;
-        self.cr3 = page.cr3;
-        self.cr4 = page.cr4;
-        self.cr8 = page.cr8;
-        self.efer = page.efer;
-        self.xcr0 = page.xcr0;
-        self.cpl = page.cpl as u8;
-        self.star = page.star;
-        self.lstar = page.lstar;
-        self.cstar = page.cstar;
-        self.sfmask = page.sfmask;
-        self.kernel_gs_base = page.kernel_gs_base;
-        self.sysenter_cs = page.sysenter_cs;
-        self.sysenter_esp = page.sysenter_esp;
-        self.sysenter_eip = page.sysenter_eip;
-        self.pat = page.pat;
-        self.tsc_aux = page.tsc_aux;
-        self.tsc = now.wrapping_add(page.tsc_offset);
-        self.interrupt_shadow = page.interrupt_shadow != 0;
-        let pending = [page.inject, page.pending_event].into_iter().find(|event| event & event::VALID != 0);
+        self.rip = rip;
+        self.rflags = rflags;
+        self.cr0 = cr0;
+        self.cr2 = cr2;
+        self.cr3 = cr3;
+        self.cr4 = cr4;
+        self.cr8 = cr8;
+        self.efer = efer;
+        self.xcr0 = xcr0;
+        self.cpl = cpl as u8;
+        self.star = star;
+        self.lstar = lstar;
+        self.cstar = cstar;
+        self.sfmask = sfmask;
+        self.kernel_gs_base = kernel_gs_base;
+        self.sysenter_cs = sysenter_cs;
+        self.sysenter_esp = sysenter_esp;
+        self.sysenter_eip = sysenter_eip;
+        self.pat = pat;
+        self.tsc_aux = tsc_aux;
+        self.tsc = now.wrapping_add(tsc_offset);
+        self.interrupt_shadow = interrupt_shadow != 0;
+        let pending = [inject, pending_event].into_iter().find(|event| event & event::VALID != 0);
         self.event = pending.unwrap_or(0);
         self.xsave.0.clear();
-        self.xsave.0.extend_from_slice(without_end(&page.xsave));
+        self.xsave.0.extend_from_slice(without_end(xsave));
     }
 
     /// Put the state into a page, to be imported at host TSC `now`: every group is marked dirty, the event is to be injected. Returns the

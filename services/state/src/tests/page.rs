@@ -3,7 +3,10 @@
 
 use abi::vcpu::{Segment, VcpuPage, XSAVE_BYTES, event, group};
 
-use super::vcpu;
+use std::string::{String, ToString};
+
+use super::{paths, vcpu};
+use crate::record::Value;
 use crate::{Bytes, Vcpu};
 
 /// Offset of XSTATE_BV.
@@ -68,6 +71,25 @@ fn a_vcpu_comes_back_from_a_page_as_it_went() {
     let (kept, rest) = saved.xsave.0.split_at(back.xsave.0.len());
     assert_eq!((kept, rest.iter().all(|byte| *byte == 0)), (&back.xsave.0[..], true));
     assert_eq!(Vcpu { xsave: Bytes::default(), ..back }, Vcpu { xsave: Bytes::default(), ..saved });
+}
+
+/// A field that one of the two directions forgets does not come back.
+#[test]
+fn each_single_field_of_a_vcpu_comes_back_from_a_page() {
+    for path in paths(&vcpu()).into_iter().filter(|path| path != "xsave") {
+        let mut changed = vcpu();
+        let texts = match path.as_str() {
+            "event" => [(event::VALID | 0x20).to_string(), String::new()],
+            _ => ["3".to_string(), "true".to_string()],
+        };
+        assert!(texts.iter().any(|text| changed.set(&path, text).is_ok()), "{path}");
+        assert!(changed != vcpu(), "{path}");
+        let mut page = blank();
+        changed.to_page(&mut page, 1000);
+        let mut back = from_page(&page, 1000);
+        (back.index, back.activity, back.xsave) = (changed.index, changed.activity, changed.xsave.clone());
+        assert!(back == changed, "{path}");
+    }
 }
 
 #[test]
