@@ -39,7 +39,7 @@ pub fn main(environment: &'static Environment) {
         loaded.taken
     );
     if loaded.refused > 0 {
-        log::error!("{} records of checkpoints in the store are none: they are lost", loaded.refused);
+        log::error!("{} catalogue records are invalid and were dropped", loaded.refused);
     }
     let Some(server) = Server::from_environment(environment) else {
         panic!("the manifest gives no endpoint to serve at")

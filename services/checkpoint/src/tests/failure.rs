@@ -141,3 +141,48 @@ fn a_store_without_room_for_the_record_fails_the_checkpoint() {
     let id = test.checkpoint(0, b"");
     assert_eq!(test.info(id).stage, Stage::Complete);
 }
+
+/// A checkpoint and a restore, in which the core refuses the call with this number. Says whether there was such a call.
+fn with_a_refusal_at(number: u64) -> bool {
+    let mut test = Test::new(&[700], 4, 1000);
+    (0..40).for_each(|page| test.write(0, page * 17, 1 + page as u64));
+    let (first, then) = (test.checkpoint(0, b""), test.pages(0));
+    (0..40).for_each(|page| test.write(0, page * 13, 100 + page as u64));
+    let now = test.pages(0);
+    let at = test.world.calls + number;
+    test.world.refuse_at = Some(at);
+    let second = test.begin(0, b"state");
+    test.finish();
+    assert_eq!(test.pages(0), now, "a checkpoint changes nothing");
+    if let Ok(id) = second
+        && test.info(id).stage == Stage::Complete
+        && test.ask(1, Request::Restore { id }) != Reply::Refused(Refusal::Core(4))
+    {
+        assert_eq!(test.pages(0), now);
+    }
+    let back = test.ask(1, Request::Restore { id: first });
+    let reached = test.world.calls >= at;
+    test.world.refuse_at = None;
+    if let Reply::Refused(why) = back {
+        assert_eq!(why, Refusal::Core(4));
+        test.restore(0, first);
+    }
+    assert_eq!(test.pages(0), then);
+    let third = test.checkpoint(0, b"");
+    test.write(0, 5, 5);
+    test.restore(0, third);
+    assert_eq!(test.pages(0), then, "nothing that was written is missed afterwards");
+    assert!(!test.world.guests[0].pager && !test.service.has_work());
+    for id in first..=third {
+        test.ask(OPERATOR, Request::Remove { id });
+    }
+    test.ask(1, Request::Attach);
+    assert_eq!((test.store().used, test.store().referenced), (0, 0), "every slot came back");
+    reached
+}
+
+#[test]
+fn a_refusal_at_any_call_costs_that_checkpoint_or_restore_at_most() {
+    let calls = (1..).take_while(|number| with_a_refusal_at(*number)).count();
+    assert!(calls > 60, "{calls}");
+}
