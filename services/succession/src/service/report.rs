@@ -59,9 +59,12 @@ impl Service {
         blackouts
     }
 
+    /// Successions that are completed. One that goes on counts when its successor owns everything, not before: an operator who
+    /// lets the incumbent leave tells success from failure by it.
     fn generation(&self) -> u32 {
         self.course.as_ref().map_or(self.environment.generation, |course| {
-            course.inventory.generation + u32::from(matches!(course.side, Side::Successor(_)))
+            let completed = matches!(course.side, Side::Successor(Successor::Sole));
+            course.inventory.generation.saturating_add(u32::from(completed))
         })
     }
 }
