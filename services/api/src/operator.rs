@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{checkpoint, console, root, succession, vmm};
 
+pub mod audit;
 pub mod client;
 pub mod frame;
 pub mod packet;

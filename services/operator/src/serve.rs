@@ -6,6 +6,8 @@ use api::operator::{Failure, Reply};
 use rt::cap::{Cap, Notification};
 use rt::{Environment, time};
 
+use api::operator::audit;
+
 use crate::proxy::Proxy;
 use crate::uart::{Received, Uart};
 
@@ -101,7 +103,6 @@ impl Line {
             Event::Send(bytes) => self.send(&bytes),
             Event::Opened(bytes) => {
                 self.noise = 0;
-                log::info!("an operator has come");
                 self.send(&bytes);
             }
             Event::Closed(reason, bytes) => {
@@ -110,7 +111,11 @@ impl Line {
             }
             Event::Request(request) => {
                 self.noise = 0;
+                let command = audit::command(&request);
                 let reply = self.proxy.ask(request);
+                if let Some(command) = command {
+                    log::info!("command: {command}: {}", audit::outcome(&reply));
+                }
                 let bytes = self.session.reply(&reply).or_else(|| {
                     self.session.reply(&Reply::Failed(Failure::Unavailable("the reply is too long".into())))
                 });
