@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 /// See and command a running Understudy.
@@ -11,7 +13,7 @@ use clap_complete::Shell;
 #[command(
     name = "understudy",
     version,
-    disable_help_subcommand = true,
+    term_width = 80,
     after_help = "Exit status: 0 done; 1 the system refused or failed; 2 wrong usage, or no connection.\n\
                   A system started with `cargo xtask run` is found without --connect and --secret-file."
 )]
@@ -44,22 +46,10 @@ pub enum Action {
     #[command(visible_alias = "nodeinfo")]
     Inventory,
     /// Print the log of all services
-    Log {
-        /// Go on as the log grows
-        #[arg(long, short)]
-        follow: bool,
-        /// Only so many of the last lines
-        #[arg(long, short = 'n', value_name = "COUNT")]
-        lines: Option<usize>,
-    },
+    #[command(visible_alias = "logs")]
+    Log(LogArguments),
     /// Connect to the console of a VM; ^] (Ctrl and ]) leaves it
-    Console {
-        /// Name of the VM
-        vm: String,
-        /// Begin with everything that the VM still has of its output
-        #[arg(long)]
-        all: bool,
-    },
+    Console(ConsoleArguments),
     /// Start a VM that has stopped, from its beginning
     Start {
         /// Name of the VM
@@ -82,6 +72,19 @@ pub enum Action {
         /// Name of the VM
         vm: String,
     },
+    /// Restart a service; the VMs go on
+    Restart {
+        /// Name of the service
+        service: String,
+    },
+    /// Switch the machine off at once, with everything that runs on it
+    Poweroff {
+        /// Without a question
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print metrics in the format of OpenMetrics
+    Metrics,
     /// Create, list, restore and remove checkpoints
     Checkpoint {
         /// What to do.
@@ -105,6 +108,36 @@ pub enum Action {
         #[arg(long, value_name = "FOLDER")]
         directory: Option<PathBuf>,
     },
+}
+
+/// What to print of the log.
+#[derive(Debug, Args)]
+pub struct LogArguments {
+    /// Go on as the log grows
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only so many of the last lines
+    #[arg(long, short = 'n', value_name = "COUNT")]
+    pub lines: Option<usize>,
+    /// Only lines of this service or VM
+    #[arg(long, visible_alias = "vm", value_name = "NAME")]
+    pub from: Option<String>,
+}
+
+/// How to use the console of a VM.
+#[derive(Debug, Args)]
+pub struct ConsoleArguments {
+    /// Name of the VM
+    pub vm: String,
+    /// Begin with everything that the VM still has of its output
+    #[arg(long)]
+    pub all: bool,
+    /// End at this text in what the VM prints from now on
+    #[arg(long, value_name = "TEXT")]
+    pub until: Option<String>,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS", requires = "until")]
+    pub timeout: Option<u64>,
 }
 
 /// What to do with checkpoints.
@@ -171,6 +204,43 @@ pub enum SuccessionAction {
     Abort,
     /// Let the incumbent leave: there is no way back from that
     Retire,
+}
+
+/// Words of other tools, and what does here what they do there.
+const ELSEWHERE: [(&str, &str); 10] = [
+    ("top", "`understudy ps` shows what runs, `understudy metrics` what it costs."),
+    ("get", "`understudy ps` lists VMs and services."),
+    ("describe", "`understudy --json ps` has everything that is known."),
+    ("dominfo", "`understudy --json ps` has everything that is known."),
+    ("exec", "Pipe to `understudy console VM --until TEXT`."),
+    ("attach", "`understudy console VM` connects to it."),
+    ("kill", "`understudy stop VM` stops a VM at once."),
+    ("shutdown", "Log in by `understudy console VM` and shut the guest down there."),
+    ("reboot", "`understudy stop VM` and `understudy start VM` boot it from its beginning."),
+    ("snapshot-create", "`understudy checkpoint create VM` does that."),
+];
+
+impl Arguments {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// Help that was asked for, or a mistake with what was perhaps meant.
+    pub fn read(words: &[OsString]) -> Result<Self, clap::Error> {
+        Self::try_parse_from(words).map_err(|mut error| {
+            let word = match error.get(ContextKind::InvalidSubcommand) {
+                Some(ContextValue::String(word)) if error.kind() == ErrorKind::InvalidSubcommand => {
+                    word.clone()
+                }
+                _ => return error,
+            };
+            if let Some((_, here)) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == word) {
+                error.remove(ContextKind::SuggestedSubcommand);
+                let here = ContextValue::StyledStrs(vec![(*here).to_owned().into()]);
+                error.insert(ContextKind::Suggested, here);
+            }
+            error
+        })
+    }
 }
 
 #[cfg(test)]

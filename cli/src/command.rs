@@ -6,6 +6,8 @@ pub mod console;
 pub mod inventory;
 pub mod log;
 pub mod manual;
+pub mod metrics;
+pub mod node;
 pub mod ps;
 pub mod succession;
 pub mod vm;
@@ -42,6 +44,11 @@ impl Output<'_> {
     /// Prints a line of text.
     fn line(&mut self, text: &str) -> Result<(), Failure> {
         Ok(writeln!(self.out, "{text}")?)
+    }
+
+    /// Prints a line of text, broken where it does not fit a terminal; what follows is indented.
+    fn wrapped(&mut self, text: &str, indent: usize) -> Result<(), Failure> {
+        self.line(&crate::wrap::wrap(text, indent))
     }
 
     /// Prints a table.

@@ -3,6 +3,11 @@
 
 use core::fmt;
 
+use crate::wrap::wrap;
+
+/// Columns before the second line.
+const INDENT: usize = "error: ".len();
+
 /// A failure, in words for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -22,6 +27,11 @@ impl Failure {
         Self { code: 2, what: what.into(), hint: None }
     }
 
+    /// The reader of our output has gone: there is nobody to tell, and nothing wrong.
+    fn unread() -> Self {
+        Self { code: 0, what: String::new(), hint: None }
+    }
+
     /// With what the user can do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -29,10 +39,16 @@ impl Failure {
         self
     }
 
-    /// Exit status: 1 the system refused or failed, 2 usage or connection.
+    /// Exit status: 0 nothing to complain about, 1 the system refused or failed, 2 usage or connection.
     #[must_use]
     pub fn code(&self) -> u8 {
         self.code
+    }
+
+    /// As JSON, on one line.
+    #[must_use]
+    pub fn json(&self) -> String {
+        serde_json::json!({"error": {"code": self.code, "message": self.what, "hint": self.hint}}).to_string()
     }
 
     /// What went wrong.
@@ -44,9 +60,9 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "error: {}", self.what)?;
+        writeln!(out, "{}", wrap(&format!("error: {}", self.what), INDENT))?;
         match &self.hint {
-            Some(hint) => writeln!(out, "       {hint}"),
+            Some(hint) => writeln!(out, "{}", wrap(&format!("{:INDENT$}{hint}", ""), INDENT)),
             None => Ok(()),
         }
     }
@@ -55,6 +71,9 @@ impl fmt::Display for Failure {
 impl From<std::io::Error> for Failure {
     /// Of our own output.
     fn from(error: std::io::Error) -> Self {
-        Self::refused(format!("cannot write the output: {error}"))
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::unread(),
+            _ => Self::refused(format!("cannot write the output: {error}")),
+        }
     }
 }

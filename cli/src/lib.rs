@@ -8,13 +8,17 @@
 mod arguments;
 mod command;
 mod failure;
+pub mod interrupt;
 pub mod line;
 pub mod place;
+mod refusal;
 pub mod system;
 mod table;
 mod text;
+pub mod turn;
+mod wrap;
 
-pub use arguments::{Action, Arguments, CheckpointAction, SuccessionAction};
+pub use arguments::{Action, Arguments, CheckpointAction, ConsoleArguments, LogArguments, SuccessionAction};
 pub use failure::Failure;
 pub use system::System;
 
@@ -44,12 +48,15 @@ pub fn perform(action: &Action, json: bool, system: &mut System, out: &mut dyn W
     match action {
         Action::Ps { vms } => command::ps::ps(system, *vms, &mut output),
         Action::Inventory => command::inventory::inventory(system, &mut output),
-        Action::Log { follow, lines } => command::log::log(system, *follow, *lines, &mut output),
-        Action::Console { vm, all } => command::console::console(system, vm, *all, &mut output),
+        Action::Log(wanted) => command::log::log(system, wanted, &mut output),
+        Action::Console(wanted) => command::console::console(system, wanted, &mut output),
         Action::Start { vm } => command::vm::start(system, vm, &mut output),
         Action::Stop { vm } => command::vm::stop(system, vm, &mut output),
         Action::Pause { vm } => command::vm::pause(system, vm, &mut output),
         Action::Resume { vm } => command::vm::resume(system, vm, &mut output),
+        Action::Restart { service } => command::node::restart(system, service, &mut output),
+        Action::Poweroff { yes } => command::node::power_off(system, *yes, &mut output),
+        Action::Metrics => command::metrics::metrics(system, &mut output),
         Action::Checkpoint { action } => command::checkpoint::checkpoint(system, action, &mut output),
         Action::Succession { action } => command::succession::succession(system, action, &mut output),
         Action::Completions { .. } | Action::Man { .. } => Ok(()),

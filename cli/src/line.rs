@@ -11,6 +11,7 @@ use api::operator::packet::{Goodbye, Nonce};
 use api::operator::{Key, Reply, Request};
 
 use crate::Failure;
+use crate::turn::Turn;
 
 /// How long the service may take to answer the handshake: it may just be starting.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -24,6 +25,8 @@ pub struct Line {
     /// Bytes that have arrived and were not looked at.
     arrived: Vec<u8>,
     looked_at: usize,
+    /// Last, so that the connection is closed when the next tool has the line.
+    _turn: Option<Turn>,
 }
 
 impl Line {
@@ -45,7 +48,7 @@ impl Line {
             .and_then(|mut file| file.read_exact(&mut nonce))
             .map_err(|error| Failure::unreachable(format!("no random numbers from /dev/urandom: {error}")))?;
         let (session, hello) = Session::new(*key, nonce);
-        let mut line = Self { stream, session, arrived: Vec::new(), looked_at: 0 };
+        let mut line = Self { stream, session, arrived: Vec::new(), looked_at: 0, _turn: None };
         line.send(&hello)?;
         let deadline = Instant::now() + limit;
         loop {
@@ -56,11 +59,17 @@ impl Line {
                 Some(Event::Reply(_)) => return Err(closed(Closed::Garbled)),
                 None => {
                     return Err(Failure::unreachable("the system does not answer").hint(
-                        "It may still be booting, or another `understudy` is connected: only one can be at a time.",
+                        "It may still be booting, or some other program than `understudy` is connected to its line.",
                     ));
                 }
             }
         }
+    }
+
+    /// Keeps the turn for as long as the session.
+    #[must_use]
+    pub fn in_turn(self, turn: Turn) -> Self {
+        Self { _turn: Some(turn), ..self }
     }
 
     /// Asks, and waits for the answer.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use api::operator;
 
 use crate::line::Line;
+use crate::turn::{Turns, Watching};
 use crate::{Arguments, Failure, System};
 
 /// How long a successor may take to answer one handshake. It may not have been there when we began, so it is better to begin
@@ -24,15 +25,25 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub fn open(arguments: &Arguments) -> Result<System, Failure> {
     let socket = arguments.connect.clone().unwrap_or_else(default_socket);
     let secret_file = arguments.secret_file.clone().unwrap_or_else(|| socket.with_file_name("secret"));
-    // The socket first: without a system, the secret does not matter.
+    let turns = Turns::of(&socket, Watching::default());
+    // The socket first: without a system, neither turn nor secret matter.
+    if !socket.exists() {
+        return Err(no_socket(&socket, &ErrorKind::NotFound.into()));
+    }
+    let turn = turns.take();
     let stream = connect(&socket)?;
     let secret = std::fs::read_to_string(&secret_file).map_err(|error| {
         Failure::unreachable(format!("cannot read the secret {}: {error}", secret_file.display()))
             .hint("Give the file that holds the system's secret with --secret-file.")
     })?;
     let key = operator::key(&secret);
-    let again = move || Line::open_within(connect(&socket)?, &key, AGAIN);
-    Ok(System::new(Line::open(stream, &key)?).with_way_back(again))
+    let line = Line::open(stream, &key)?.in_turn(turn);
+    let place = turns.clone();
+    let again = move || {
+        let turn = place.take();
+        Ok(Line::open_within(connect(&socket)?, &key, AGAIN)?.in_turn(turn))
+    };
+    Ok(System::new(line).with_way_back(again).with_turns(turns))
 }
 
 fn connect(socket: &Path) -> Result<UnixStream, Failure> {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Questions to a running system, and commands.
 
-use api::checkpoint::{self, Info, Refusal};
 use api::console;
 use api::operator::{self, Reply, Request};
 use api::root::{self, Inventory, Process, Region};
 use api::vmm::{self, Status};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Failure;
 use crate::line::Line;
+use crate::turn::Turns;
 
+mod checkpoint;
 mod succession;
 
 /// Opens another session.
@@ -24,8 +25,14 @@ pub struct System {
     patience: Duration,
     /// How often a session was opened again.
     returns: u32,
+    /// Where the line is shared with other tools.
+    turns: Option<Turns>,
 }
 
+/// How long it may take to open a session again that was given up for others.
+const REOPENING: Duration = Duration::from_secs(20);
+/// Between two attempts, and for the others to take their turn.
+const BREATH: Duration = Duration::from_millis(50);
 /// How long a system may be away before it is given up, where somebody waits for it.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -53,37 +60,11 @@ fn failed(failure: operator::Failure) -> Failure {
     }
 }
 
-fn refusal(refusal: Refusal) -> Failure {
-    match refusal {
-        Refusal::QuotaExhausted => Failure::refused("the VM has as many checkpoints as it may have")
-            .hint("Remove one with `understudy checkpoint rm`."),
-        Refusal::StoreFull => Failure::refused("the page store is full; the VM goes on without the checkpoint")
-            .hint("Remove checkpoints with `understudy checkpoint rm`, or give the store more memory in the manifest."),
-        Refusal::Busy => Failure::refused("another checkpoint of the VM is being made or restored").hint("Try again."),
-        Refusal::NoCheckpoint => {
-            Failure::refused("there is no such checkpoint").hint("`understudy checkpoint ls` lists what there is.")
-        }
-        Refusal::NotComplete => Failure::refused("the checkpoint is not complete")
-            .hint("See `understudy checkpoint ls`; while it is being copied, try again."),
-        Refusal::BadPart => Failure::refused("the VM's state does not fit the checkpoint"),
-        Refusal::Core(number) => match abi::error::Error::from_status(number) {
-            Err(error) => Failure::refused(format!("the core refused: {error:?}")),
-            Ok(()) => Failure::refused("the core refused"),
-        },
-    }
-}
-
-/// Why a checkpoint came to nothing.
-#[must_use]
-pub fn why(reason: Refusal) -> String {
-    refusal(reason).what().to_owned()
-}
-
 impl System {
     /// The system at the other end of a session.
     #[must_use]
     pub fn new(line: Line) -> Self {
-        Self { line: Some(line), way_back: None, patience: PATIENCE, returns: 0 }
+        Self { line: Some(line), way_back: None, patience: PATIENCE, returns: 0, turns: None }
     }
 
     /// The same, with a way to open another session where this one is lost.
@@ -98,11 +79,53 @@ impl System {
         Self { patience, ..self }
     }
 
-    /// The session, opened again if it was lost.
+    /// The same, on a line that is shared with other tools.
+    #[must_use]
+    pub fn with_turns(self, turns: Turns) -> Self {
+        Self { turns: Some(turns), ..self }
+    }
+
+    /// From here on this tool watches and lets every command go first; or it commands.
+    pub fn watch(&mut self, watching: bool) {
+        if let Some(turns) = &self.turns {
+            turns.watch(watching);
+        }
+    }
+
+    /// Gives the line up until the next question. Before output that somebody may keep waiting, and before every rest.
+    pub fn release(&mut self) {
+        if self.turns.is_some() {
+            self.line = None;
+        }
+    }
+
+    /// Lets time pass without the line.
+    pub fn rest(&mut self, time: Duration) {
+        self.release();
+        std::thread::sleep(time);
+    }
+
+    /// Between two steps of what takes long: commands that wait are let in.
+    pub fn give_way(&mut self) {
+        if self.turns.as_ref().is_some_and(Turns::is_wanted) {
+            self.rest(BREATH);
+        }
+    }
+
+    /// The session, opened again if it was lost or given up.
     fn line(&mut self) -> Result<&mut Line, Failure> {
         if self.line.is_none() {
             let lost = || Failure::unreachable("the session was lost").hint("Try again.");
-            let line = self.way_back.as_mut().ok_or_else(lost)?()?;
+            let way_back = self.way_back.as_mut().ok_or_else(lost)?;
+            let shared = self.turns.is_some();
+            let deadline = Instant::now() + REOPENING;
+            let line = loop {
+                match way_back() {
+                    Ok(line) => break line,
+                    Err(failure) if !shared || Instant::now() > deadline => return Err(failure),
+                    Err(_) => std::thread::sleep(BREATH),
+                }
+            };
             self.returns += 1;
             self.line = Some(line);
         }
@@ -116,12 +139,63 @@ impl System {
         }
     }
 
+    /// Asks until somebody answers: the line, or what is looked at, may be changing hands. For questions alone, as they may be asked
+    /// more than once.
+    fn ask_until_answered(&mut self, request: &Request) -> Result<Reply, Failure> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let failure = match self.attempt(request) {
+                Ok(Reply::Failed(operator::Failure::Unknown(name))) => {
+                    return Err(failed(operator::Failure::Unknown(name)));
+                }
+                Ok(Reply::Failed(reason)) => failed(reason),
+                Ok(reply) => return Ok(reply),
+                Err(failure) => failure,
+            };
+            if self.turns.is_none() || Instant::now() > deadline {
+                return Err(failure);
+            }
+            self.rest(BREATH);
+        }
+    }
+
     fn root(&mut self, request: root::Request) -> Result<root::Reply, Failure> {
         match self.ask(&Request::Root(request))? {
             Reply::Root(root::Reply::Refused(why)) => Err(Failure::refused(why)),
             Reply::Root(root::Reply::Denied) => Err(denied("the root service")),
             Reply::Root(reply) => Ok(reply),
             _ => Err(nonsense()),
+        }
+    }
+
+    /// Restarts a service. The one that carries the line takes the answer with it.
+    ///
+    /// # Errors
+    /// See [`System::partitions`].
+    pub fn restart(&mut self, service: &str) -> Result<(), Failure> {
+        let request = Request::Root(root::Request::Restart(service.to_owned()));
+        match self.attempt(&request) {
+            Ok(Reply::Root(root::Reply::Done)) => Ok(()),
+            Ok(Reply::Root(root::Reply::Refused(why))) => Err(Failure::refused(crate::text::plain(&why))),
+            Ok(Reply::Root(root::Reply::Denied)) => Err(denied("the root service")),
+            Ok(Reply::Failed(reason)) => Err(failed(reason)),
+            Ok(_) => Err(nonsense()),
+            Err(failure) if self.way_back.is_none() => Err(failure),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Switches the machine off. Without an answer it is off.
+    ///
+    /// # Errors
+    /// See [`System::partitions`].
+    pub fn power_off(&mut self) -> Result<(), Failure> {
+        match self.attempt(&Request::Root(root::Request::PowerOff)) {
+            Ok(Reply::Root(root::Reply::Refused(why))) => Err(Failure::refused(crate::text::plain(&why))),
+            Ok(Reply::Root(root::Reply::Denied)) => Err(denied("the root service")),
+            Ok(Reply::Failed(reason)) => Err(failed(reason)),
+            Ok(_) => Err(nonsense()),
+            Err(_) => Ok(()),
         }
     }
 
@@ -171,7 +245,7 @@ impl System {
     /// # Errors
     /// See [`System::partitions`].
     pub fn log(&mut self, cursor: u64) -> Result<(u64, Vec<u8>), Failure> {
-        match self.ask(&Request::Console(console::Request::Read { cursor }))? {
+        match self.ask_until_answered(&Request::Console(console::Request::Read { cursor }))? {
             Reply::Console(console::Reply::Log { start, bytes }) => Ok((start, bytes)),
             Reply::Console(console::Reply::Denied) => Err(denied("the console service")),
             _ => Err(nonsense()),
@@ -179,12 +253,40 @@ impl System {
     }
 
     fn vm(&mut self, vm: &str, request: vmm::Request) -> Result<vmm::Reply, Failure> {
-        match self.ask(&Request::Vm(vm.to_owned(), request))? {
+        let answer = match self.ask(&Request::Vm(vm.to_owned(), request)) {
+            Err(failure) if failure.code() == 1 => return Err(self.no_vm(vm).unwrap_or(failure)),
+            answer => answer?,
+        };
+        match answer {
             Reply::Vm(vmm::Reply::Refused(why)) => Err(Failure::refused(format!("{vm}: {why}"))),
             Reply::Vm(vmm::Reply::Denied) => Err(denied(vm)),
             Reply::Vm(reply) => Ok(reply),
             _ => Err(nonsense()),
         }
+    }
+
+    /// Why this name is not one of a VM; `None` if it is one.
+    fn no_vm(&mut self, name: &str) -> Option<Failure> {
+        let shown = crate::text::plain(name);
+        match self.partitions().ok()?.iter().find(|process| process.name == name) {
+            Some(process) if process.is_vm => None,
+            Some(_) => Some(
+                Failure::refused(format!("'{shown}' is a service, not a VM"))
+                    .hint(format!("`understudy restart {shown}` restarts a service.")),
+            ),
+            None => Some(
+                Failure::refused(format!("there is no VM '{shown}'"))
+                    .hint("`understudy ps --vms` lists them."),
+            ),
+        }
+    }
+
+    /// An error if this name is not one of a VM.
+    ///
+    /// # Errors
+    /// See [`System::partitions`].
+    pub fn expect_vm(&mut self, name: &str) -> Result<(), Failure> {
+        self.no_vm(name).map_or(Ok(()), Err)
     }
 
     /// How a VM is.
@@ -214,8 +316,9 @@ impl System {
     /// # Errors
     /// See [`System::partitions`].
     pub fn console_read(&mut self, vm: &str, cursor: u64) -> Result<(u64, Vec<u8>), Failure> {
-        match self.vm(vm, vmm::Request::ConsoleRead { cursor })? {
-            vmm::Reply::Console { start, bytes } => Ok((start, bytes)),
+        match self.ask_until_answered(&Request::Vm(vm.to_owned(), vmm::Request::ConsoleRead { cursor }))? {
+            Reply::Vm(vmm::Reply::Console { start, bytes }) => Ok((start, bytes)),
+            Reply::Vm(vmm::Reply::Denied) => Err(denied(vm)),
             _ => Err(nonsense()),
         }
     }
@@ -238,79 +341,6 @@ impl System {
     pub fn create(&mut self, vm: &str) -> Result<u64, Failure> {
         match self.vm(vm, vmm::Request::CheckpointCreate)? {
             vmm::Reply::Checkpoint { id } => Ok(id),
-            _ => Err(nonsense()),
-        }
-    }
-
-    fn checkpoint(&mut self, request: checkpoint::Request) -> Result<checkpoint::Reply, Failure> {
-        match self.ask(&Request::Checkpoint(request))? {
-            Reply::Checkpoint(checkpoint::Reply::Refused(reason)) => Err(refusal(reason)),
-            Reply::Checkpoint(checkpoint::Reply::Denied) => Err(denied("the checkpoint service")),
-            Reply::Checkpoint(reply) => Ok(reply),
-            _ => Err(nonsense()),
-        }
-    }
-
-    /// All checkpoints from an id on, in the order of their ids.
-    ///
-    /// # Errors
-    /// See [`System::partitions`].
-    pub fn checkpoints(&mut self, mut from: u64) -> Result<Vec<Info>, Failure> {
-        let mut all: Vec<Info> = Vec::new();
-        loop {
-            match self.checkpoint(checkpoint::Request::List { from })? {
-                checkpoint::Reply::List(part) => match part.last() {
-                    None => return Ok(all),
-                    Some(last) if last.id < from => return Err(nonsense()),
-                    Some(last) => {
-                        let next = last.id.checked_add(1);
-                        all.extend(part);
-                        let Some(next) = next else { return Ok(all) };
-                        from = next;
-                    }
-                },
-                _ => return Err(nonsense()),
-            }
-        }
-    }
-
-    /// One checkpoint.
-    ///
-    /// # Errors
-    /// See [`System::partitions`].
-    pub fn find(&mut self, vm: &str, id: u64) -> Result<Info, Failure> {
-        let found = match self.checkpoint(checkpoint::Request::List { from: id })? {
-            checkpoint::Reply::List(part) => part.into_iter().next(),
-            _ => return Err(nonsense()),
-        };
-        match found {
-            Some(info) if info.id == id && info.vm == vm => Ok(info),
-            Some(info) if info.id == id => {
-                Err(Failure::refused(format!("checkpoint {id} is one of {}, not of {vm}", info.vm)))
-            }
-            _ => Err(Failure::refused(format!("{vm} has no checkpoint {id}"))
-                .hint(format!("`understudy checkpoint ls {vm}` lists those it has."))),
-        }
-    }
-
-    /// Remove a checkpoint.
-    ///
-    /// # Errors
-    /// See [`System::partitions`].
-    pub fn remove(&mut self, id: u64) -> Result<(), Failure> {
-        match self.checkpoint(checkpoint::Request::Remove { id })? {
-            checkpoint::Reply::Done => Ok(()),
-            _ => Err(nonsense()),
-        }
-    }
-
-    /// How full the page store is.
-    ///
-    /// # Errors
-    /// See [`System::partitions`].
-    pub fn store(&mut self) -> Result<checkpoint::StoreInfo, Failure> {
-        match self.checkpoint(checkpoint::Request::Store)? {
-            checkpoint::Reply::Store(store) => Ok(store),
             _ => Err(nonsense()),
         }
     }

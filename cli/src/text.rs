@@ -5,7 +5,7 @@ use api::checkpoint::Stage;
 use api::root::{Process, ProcessState};
 use api::vmm::{State, Status};
 
-use crate::system;
+use crate::refusal;
 
 /// A number of bytes.
 pub fn bytes(count: u64) -> String {
@@ -26,6 +26,15 @@ pub fn span(ms: u64) -> String {
         60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
         3600..86_400 => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
         _ => format!("{}d {:02}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+/// A number of things that may be many.
+pub fn count(number: u64) -> String {
+    match number {
+        0..1_000_000 => number.to_string(),
+        1_000_000..1_000_000_000 => format!("{:.1}M", number as f64 / 1e6),
+        _ => format!("{:.1}G", number as f64 / 1e9),
     }
 }
 
@@ -55,13 +64,14 @@ pub fn state(process: &Process, status: Option<&Status>) -> (&'static str, Optio
 
 /// How far a checkpoint is: a word, and the details.
 pub fn stage(stage: &Stage) -> (&'static str, Option<String>) {
-    let part = |done: u64, total: u64| Some(format!("{done}/{total} pages"));
+    let percent = |done: u64, total: u64| u128::from(done).saturating_mul(100).checked_div(total.into());
+    let part = |done: u64, total: u64| Some(format!("{} %", percent(done, total).unwrap_or(100)));
     match *stage {
         Stage::Begun => ("begun", None),
         Stage::Copying { done, total } => ("copying", part(done, total)),
         Stage::Verifying { done, total } => ("verifying", part(done, total)),
         Stage::Complete => ("complete", None),
-        Stage::Failed(reason) => ("failed", Some(system::why(reason))),
+        Stage::Failed(reason) => ("failed", Some(refusal::why(reason))),
     }
 }
 
@@ -75,7 +85,7 @@ pub fn with_details((word, details): (&'static str, Option<String>)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, plain, span};
+    use super::{bytes, count, plain, span};
 
     #[test]
     fn numbers_read_well() {
@@ -86,6 +96,11 @@ mod tests {
         assert_eq!(bytes((1 << 30) + 4096), "1.0 GiB");
         assert_eq!(bytes(1_234_567), "1.2 MiB");
         assert_eq!([1234, 61_000, 3_660_000, 90_000_000].map(span), ["1.2s", "1m 01s", "1h 01m", "1d 01h"]);
+    }
+
+    #[test]
+    fn many_things_take_few_columns() {
+        assert_eq!([7, 999_999, 1_234_567, 5_000_000_000].map(count), ["7", "999999", "1.2M", "5.0G"]);
     }
 
     #[test]

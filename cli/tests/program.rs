@@ -4,8 +4,10 @@
 mod common;
 
 use std::io::Write;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::operator::key;
 use common::Fake;
@@ -66,9 +68,16 @@ fn the_console_carries_what_is_typed() {
     // The secret is found beside the socket.
     std::fs::write(folder.join("secret"), "abc\n").unwrap();
     let listener = UnixListener::bind(folder.join("operator.sock")).unwrap();
+    // The tool gives the line up again and again, for others.
+    let over = Arc::new(AtomicBool::new(false));
+    let ends = Arc::clone(&over);
     let system = std::thread::spawn(move || {
-        let (line, _) = listener.accept().unwrap();
-        Fake::default().attend(line, Some(key("abc")))
+        let mut fake = Fake::default();
+        while !ends.load(Ordering::SeqCst) {
+            let (line, _) = listener.accept().unwrap();
+            fake = fake.attend(line, Some(key("abc")));
+        }
+        fake
     });
     let mut tool = Command::new(env!("CARGO_BIN_EXE_understudy"))
         .args(["console", "linux"])
@@ -82,6 +91,8 @@ fn the_console_carries_what_is_typed() {
     let output = tool.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stdout, b"login: \x07\n");
+    over.store(true, Ordering::SeqCst);
+    drop(UnixStream::connect(folder.join("operator.sock")).unwrap());
     assert_eq!(system.join().unwrap().typed, b"root\rls\r");
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -9,10 +9,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::Output;
+use crate::interrupt::Underway;
 use crate::{CheckpointAction, Failure, System, text};
 
 /// How often a checkpoint in the making is looked at.
 const GLANCE: Duration = Duration::from_millis(200);
+
+/// Bytes of a page.
+const PAGE: u64 = 4096;
 
 #[derive(Serialize)]
 struct View {
@@ -68,7 +72,8 @@ fn bar(vm: &str) -> ProgressBar {
 
 fn create(system: &mut System, vm: &str, wait: bool, output: &mut Output<'_>) -> Result<(), Failure> {
     let begun = Instant::now();
-    let id = system.create(vm)?;
+    let _goes_on = Underway::new(format!("The checkpoint goes on; see `understudy checkpoint ls {vm}`."));
+    let id = system.create(vm).map_err(|failure| full(system, vm, failure))?;
     let info = if wait { watch(system, vm, id)? } else { system.find(vm, id)? };
     if let Stage::Failed(_) = info.stage {
         let why = text::stage(&info.stage).1.unwrap_or_default();
@@ -90,14 +95,33 @@ fn create(system: &mut System, vm: &str, wait: bool, output: &mut Output<'_>) ->
     output.line(&format!("Checkpoint {id} of VM '{vm}' created{note}"))
 }
 
+/// A refusal to create one: where the VM has as many as it may have, with their numbers.
+fn full(system: &mut System, vm: &str, failure: Failure) -> Failure {
+    let quota_left = system.status(vm).map(|status| status.quota_left);
+    let (true, Ok(0), Ok(all)) = (failure.code() == 1, quota_left, system.checkpoints(0)) else {
+        return failure;
+    };
+    let counts = |info: &&Info| info.vm == vm && !matches!(info.stage, Stage::Failed(_));
+    let ids: Vec<String> = all.iter().filter(counts).map(|info| info.id.to_string()).collect();
+    let Some(oldest) = ids.first() else { return failure };
+    Failure::refused(format!(
+        "VM '{vm}' has {} checkpoints ({}), as many as it may have",
+        ids.len(),
+        ids.join(", ")
+    ))
+    .hint(format!("`understudy checkpoint rm {vm} {oldest}` removes the oldest."))
+}
+
 /// Shows the progress of a checkpoint until it is complete or has failed.
 fn watch(system: &mut System, vm: &str, id: u64) -> Result<Info, Failure> {
     let bar = bar(vm);
+    system.watch(true);
     loop {
         let info = system.find(vm, id)?;
         match info.stage {
             Stage::Complete | Stage::Failed(_) => {
                 bar.finish_and_clear();
+                system.watch(false);
                 return Ok(info);
             }
             Stage::Begun => {}
@@ -107,18 +131,14 @@ fn watch(system: &mut System, vm: &str, id: u64) -> Result<Info, Failure> {
                 bar.set_message(format!("{vm}: {}", text::stage(&info.stage).0));
             }
         }
-        std::thread::sleep(GLANCE);
+        system.rest(GLANCE);
     }
 }
 
 fn list(system: &mut System, vm: Option<&str>, output: &mut Output<'_>) -> Result<(), Failure> {
     if let Some(vm) = vm {
         // A name that does not exist is a mistake and not an empty list.
-        if !system.partitions()?.iter().any(|process| process.is_vm && process.name == vm) {
-            return Err(
-                Failure::refused(format!("there is no VM '{vm}'")).hint("`understudy ps --vms` lists them.")
-            );
-        }
+        system.expect_vm(vm)?;
     }
     let all = system.checkpoints(0)?;
     let views: Vec<View> = all.iter().filter(|info| vm.is_none_or(|vm| info.vm == vm)).map(view).collect();
@@ -130,19 +150,27 @@ fn list(system: &mut System, vm: Option<&str>, output: &mut Output<'_>) -> Resul
             view.id.to_string(),
             view.vm.clone(),
             view.parent.map_or_else(|| "-".to_owned(), |parent| parent.to_string()),
-            text::with_details((view.state, view.reason.clone())),
+            if view.state == "failed" {
+                view.state.to_owned()
+            } else {
+                text::with_details((view.state, view.reason.clone()))
+            },
             text::span(view.created_ms),
-            view.new_pages.to_string(),
-            view.digest.as_ref().map_or_else(|| "-".to_owned(), |digest| digest[..16].to_owned()),
+            text::bytes(view.new_pages.saturating_mul(PAGE)),
+            view.digest.as_ref().map_or_else(|| "-".to_owned(), |digest| digest[..8].to_owned()),
         ]
     });
-    output.table(
-        &["Id", "VM", "Parent", "State", "Created at", "New pages", "Digest"],
-        &rows.collect::<Vec<_>>(),
-    )
+    output
+        .table(&["Id", "VM", "Parent", "State", "Created at", "Size", "Digest"], &rows.collect::<Vec<_>>())?;
+    for view in views.iter().filter(|view| view.state == "failed") {
+        let why = view.reason.as_deref().unwrap_or_default();
+        output.wrapped(&format!("{}: failed ({why})", view.id), 4)?;
+    }
+    Ok(())
 }
 
 fn newest(system: &mut System, vm: &str) -> Result<Info, Failure> {
+    system.expect_vm(vm)?;
     let complete = |info: &Info| info.vm == vm && matches!(info.stage, Stage::Complete);
     system.checkpoints(0)?.into_iter().rfind(complete).ok_or_else(|| {
         Failure::refused(format!("VM '{vm}' has no checkpoint that is complete"))
@@ -153,12 +181,16 @@ fn newest(system: &mut System, vm: &str) -> Result<Info, Failure> {
 fn restore(system: &mut System, vm: &str, id: Option<u64>, output: &mut Output<'_>) -> Result<(), Failure> {
     let begun = Instant::now();
     let info = match id {
-        Some(id) => system.find(vm, id)?,
+        Some(id) => {
+            system.expect_vm(vm)?;
+            system.find(vm, id)?
+        }
         None => newest(system, vm)?,
     };
     let spinner =
         ProgressBar::new_spinner().with_message(format!("{vm}: going back to checkpoint {}", info.id));
     spinner.enable_steady_tick(GLANCE);
+    let _goes_on = Underway::new(format!("The restore goes on; see `understudy log --from {vm}`."));
     let done = system.command(vm, Request::Restore { id: info.id });
     spinner.finish_and_clear();
     done?;
@@ -170,6 +202,7 @@ fn restore(system: &mut System, vm: &str, id: Option<u64>, output: &mut Output<'
 }
 
 fn remove(system: &mut System, vm: &str, ids: &[u64], output: &mut Output<'_>) -> Result<(), Failure> {
+    system.expect_vm(vm)?;
     // All are looked for first, so that a slip of the finger removes nothing.
     let mut found = Vec::new();
     for &id in ids {

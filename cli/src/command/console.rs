@@ -10,14 +10,14 @@ use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
 use serde::Serialize;
 
 use super::Output;
-use crate::{Failure, System};
+use crate::{ConsoleArguments, Failure, System, text};
 
 /// ^]
 const ESCAPE: u8 = 0x1d;
 /// How much of the earlier output is shown: enough to see the prompt.
 const BEFORE: u64 = 512;
 /// Between two looks at the VM's output.
-const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 30_000_000 };
+const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 60_000_000 };
 /// After the end of the input, output is shown until there is none for so long.
 const QUIET: Duration = Duration::from_millis(1500);
 
@@ -29,21 +29,70 @@ struct Kept {
 }
 
 /// The command. With JSON, what the VM still has of its output.
-pub fn console(system: &mut System, vm: &str, all: bool, output: &mut Output<'_>) -> Result<(), Failure> {
+pub fn console(
+    system: &mut System,
+    wanted: &ConsoleArguments,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let vm = wanted.vm.as_str();
     if output.json {
         return kept(system, vm, output);
     }
     let end = system.status(vm)?.console_end;
-    let cursor = if all { 0 } else { end.saturating_sub(BEFORE) };
+    let cursor = if wanted.until.is_some() {
+        end
+    } else if wanted.all {
+        0
+    } else {
+        end.saturating_sub(BEFORE)
+    };
     let stdin = io::stdin();
     let raw = isatty(&stdin).then(|| {
         eprintln!("Connected to VM '{vm}'. Escape character is ^] (Ctrl + ])");
         Raw::enter()
     });
-    let done = talk(system, vm, cursor, output);
+    system.watch(true);
+    let ends = wanted.until.as_ref().map(|text| Until::new(text, wanted.timeout));
+    let done = talk(system, vm, cursor, ends, output);
     drop(raw);
     eprintln!();
     done
+}
+
+/// What the output is looked through for.
+struct Until<'a> {
+    text: &'a str,
+    timeout: Option<Duration>,
+    begun: Instant,
+    seen: Vec<u8>,
+}
+
+impl<'a> Until<'a> {
+    fn new(text: &'a str, timeout_s: Option<u64>) -> Self {
+        Self { text, timeout: timeout_s.map(Duration::from_secs), begun: Instant::now(), seen: Vec::new() }
+    }
+
+    /// Whether the text is in these bytes, the end of earlier ones before them.
+    fn is_in(&mut self, bytes: &[u8]) -> bool {
+        let text = self.text.as_bytes();
+        self.seen.extend_from_slice(bytes);
+        let found = text.is_empty() || self.seen.windows(text.len()).any(|part| part == text);
+        let old = self.seen.len().saturating_sub(text.len());
+        self.seen.drain(..old);
+        found
+    }
+
+    /// An error when the time is over.
+    fn in_time(&self) -> Result<(), Failure> {
+        match self.timeout {
+            Some(timeout) if self.begun.elapsed() > timeout => Err(Failure::refused(format!(
+                "'{}' did not come within {} s",
+                text::plain(self.text),
+                timeout.as_secs()
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn kept(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<(), Failure> {
@@ -59,7 +108,13 @@ fn kept(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<(), Fa
 }
 
 /// Carries bytes in both directions until ^], or until the input has ended and the output is quiet.
-fn talk(system: &mut System, vm: &str, mut cursor: u64, output: &mut Output<'_>) -> Result<(), Failure> {
+fn talk(
+    system: &mut System,
+    vm: &str,
+    mut cursor: u64,
+    mut until: Option<Until<'_>>,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
     let mut ended: Option<Instant> = None;
     let mut typed: Vec<u8> = Vec::new();
     loop {
@@ -70,13 +125,20 @@ fn talk(system: &mut System, vm: &str, mut cursor: u64, output: &mut Output<'_>)
                 break;
             }
             cursor = start.saturating_add(bytes.len() as u64);
+            // A terminal that is stopped keeps only this tool waiting.
+            system.release();
             output.out.write_all(&bytes)?;
+            output.out.flush()?;
             news = true;
+            if until.as_mut().is_some_and(|until| until.is_in(&bytes)) {
+                return Ok(());
+            }
         }
-        output.out.flush()?;
+        system.release();
+        until.as_ref().map_or(Ok(()), Until::in_time)?;
         match ended {
             Some(_) if news || !typed.is_empty() => ended = Some(Instant::now()),
-            Some(since) if since.elapsed() > QUIET => return Ok(()),
+            Some(since) if until.is_none() && since.elapsed() > QUIET => return Ok(()),
             _ => {}
         }
         if ended.is_some() || typed.len() > MAX_CONSOLE {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Output;
-use crate::{Failure, System, text};
+use crate::{Failure, LogArguments, System, text};
 
 /// How often a growing log is looked at.
 const GLANCE: Duration = Duration::from_millis(300);
@@ -18,15 +18,22 @@ struct Line<'a> {
 
 /// The command. With `follow` it ends when the output or the system does. JSON is an array of lines, or, with
 /// `follow`, a line each.
-pub fn log(
-    system: &mut System,
-    follow: bool,
-    lines: Option<usize>,
-    output: &mut Output<'_>,
-) -> Result<(), Failure> {
+pub fn log(system: &mut System, wanted: &LogArguments, output: &mut Output<'_>) -> Result<(), Failure> {
+    let (follow, from) = (wanted.follow, wanted.from.as_deref());
+    if let Some(name) = from {
+        // A name that does not exist is a mistake and not an empty log.
+        if name != "root" && !system.partitions()?.iter().any(|process| process.name == name) {
+            return Err(Failure::refused(format!("there is no service or VM '{}'", text::plain(name)))
+                .hint("`understudy ps` lists what there is."));
+        }
+    }
+    system.watch(follow);
     let mut cursor = 0;
     let mut kept = Vec::new();
-    while fetch(system, &mut cursor, &mut kept)? {}
+    while fetch(system, &mut cursor, &mut kept)? {
+        system.give_way();
+    }
+    system.release();
     // While following, an unfinished line waits for its end.
     let rest = if follow {
         kept.split_off(kept.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1))
@@ -34,14 +41,14 @@ pub fn log(
         Vec::new()
     };
     let text = String::from_utf8_lossy(&kept);
-    let all: Vec<String> = text.lines().map(text::plain).collect();
-    let first = lines.map_or(0, |count| all.len().saturating_sub(count));
+    let all: Vec<String> = text.lines().filter(|line| is_from(line, from)).map(text::plain).collect();
+    let first = wanted.lines.map_or(0, |count| all.len().saturating_sub(count));
     let shown = &all[first..];
     if output.json && !follow {
         return output.json(&shown.iter().map(|text| Line { text }).collect::<Vec<_>>());
     }
     shown.iter().try_for_each(|line| print(line, output))?;
-    if follow { tail(system, cursor, rest, output) } else { Ok(()) }
+    if follow { tail(system, cursor, rest, from, output) } else { Ok(()) }
 }
 
 /// Prints what is added, for ever.
@@ -49,18 +56,29 @@ fn tail(
     system: &mut System,
     mut cursor: u64,
     mut rest: Vec<u8>,
+    from: Option<&str>,
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
     loop {
         output.out.flush()?;
         while !fetch(system, &mut cursor, &mut rest)? {
-            std::thread::sleep(GLANCE);
+            system.rest(GLANCE);
         }
+        system.release();
         while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
-            print(&text::plain(String::from_utf8_lossy(&line[..end]).trim_end()), output)?;
+            let line = String::from_utf8_lossy(&line[..end]);
+            if is_from(&line, from) {
+                print(&text::plain(line.trim_end()), output)?;
+            }
         }
     }
+}
+
+/// Whether a line is one that this service or VM has written, and is wanted. The console puts the name before each.
+fn is_from(line: &str, from: Option<&str>) -> bool {
+    let Some(from) = from else { return true };
+    line.strip_prefix('[').and_then(|line| line.split_once(']')).is_some_and(|(name, _)| name == from)
 }
 
 /// Fetches a part; whether there was any.

@@ -49,7 +49,12 @@ pub fn ps(system: &mut System, vms: bool, output: &mut Output<'_>) -> Result<(),
         return output.json(&rows);
     }
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    output.table(&["Id", "Name", "Kind", "State", "CPU", "Memory", "Restarts", "Uptime", "Exits"], &cells)
+    output.table(&["Name", "Kind", "State", "CPU", "Memory", "Restarts", "Uptime", "Exits"], &cells)?;
+    // Reasons are sentences, which make no columns.
+    rows.iter().try_for_each(|row| match &row.reason {
+        Some(reason) => output.wrapped(&format!("{}: {} ({reason})", text::plain(row.name), row.state), 4),
+        None => Ok(()),
+    })
 }
 
 fn row<'a>(id: usize, process: &'a Process, status: Option<&Status>) -> Row<'a> {
@@ -79,14 +84,13 @@ fn row<'a>(id: usize, process: &'a Process, status: Option<&Status>) -> Row<'a> 
 fn cells(row: &Row<'_>) -> Vec<String> {
     let of_vm = |value: &dyn Fn(&Vm) -> String| row.vm.as_ref().map_or_else(|| "-".to_owned(), value);
     vec![
-        row.id.to_string(),
         text::plain(row.name),
         row.kind.to_owned(),
-        text::with_details((row.state, row.reason.clone())),
+        row.state.to_owned(),
         row.cpu.to_string(),
         text::bytes(row.memory_bytes),
         row.restarts.to_string(),
         of_vm(&|vm| text::span(vm.uptime_ms)),
-        of_vm(&|vm| vm.exits.to_string()),
+        of_vm(&|vm| text::count(vm.exits)),
     ]
 }

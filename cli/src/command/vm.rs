@@ -5,6 +5,7 @@ use api::vmm::{Request, State};
 use serde::Serialize;
 
 use super::Output;
+use crate::interrupt::Underway;
 use crate::{Failure, System};
 
 #[derive(Serialize)]
@@ -27,11 +28,14 @@ fn command(
 /// Starts a VM from its beginning; one that runs is not touched.
 pub fn start(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<(), Failure> {
     match system.status(vm)?.state {
-        State::Running => Err(Failure::refused(format!("VM '{vm}' is already running"))),
+        State::Running => Err(already_running(vm)),
         State::Paused => Err(Failure::refused(format!("VM '{vm}' is paused"))
             .hint(format!("`understudy resume {vm}` lets it go on; `understudy stop {vm}` ends it."))),
         State::Away => Err(away(vm)),
-        State::Stopped | State::Failed(_) => command(system, vm, Request::Start, "started", output),
+        State::Stopped | State::Failed(_) => {
+            let _goes_on = Underway::new(format!("VM '{vm}' goes on starting; see `understudy ps`."));
+            command(system, vm, Request::Start, "started", output)
+        }
     }
 }
 
@@ -47,7 +51,9 @@ pub fn stop(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<()
 /// Pauses a VM.
 pub fn pause(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<(), Failure> {
     match system.status(vm)?.state {
-        State::Running | State::Paused => command(system, vm, Request::Pause, "paused", output),
+        State::Paused => Err(Failure::refused(format!("VM '{vm}' is already paused"))
+            .hint(format!("`understudy resume {vm}` lets it go on."))),
+        State::Running => command(system, vm, Request::Pause, "paused", output),
         State::Away => Err(away(vm)),
         State::Stopped | State::Failed(_) => Err(not_running(vm)),
     }
@@ -56,10 +62,15 @@ pub fn pause(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<(
 /// Lets a VM go on.
 pub fn resume(system: &mut System, vm: &str, output: &mut Output<'_>) -> Result<(), Failure> {
     match system.status(vm)?.state {
-        State::Running | State::Paused => command(system, vm, Request::Resume, "resumed", output),
+        State::Running => Err(already_running(vm)),
+        State::Paused => command(system, vm, Request::Resume, "resumed", output),
         State::Away => Err(away(vm)),
         State::Stopped | State::Failed(_) => Err(not_running(vm)),
     }
+}
+
+fn already_running(vm: &str) -> Failure {
+    Failure::refused(format!("VM '{vm}' is already running"))
 }
 
 fn not_running(vm: &str) -> Failure {

@@ -20,7 +20,7 @@ const BREATH: Duration = Duration::from_millis(200);
 
 impl System {
     /// Asks once, and not for long. A session without an answer is given up, as one that was lost.
-    fn attempt(&mut self, request: &Request) -> Result<Reply, Failure> {
+    pub(super) fn attempt(&mut self, request: &Request) -> Result<Reply, Failure> {
         let answer = self.line()?.ask_within(request, ANSWER);
         if !matches!(answer, Ok(Some(_))) {
             self.line = None;

@@ -17,6 +17,9 @@ const GLANCE: Duration = Duration::from_millis(200);
 /// What has begun shows within this time.
 const BEGINNING: Duration = Duration::from_secs(5);
 
+/// Column in which it is said what happens.
+const SAYS_AT: usize = 39;
+
 /// How it ended, as far as one looked on.
 pub enum End {
     /// Only its home is left to the incumbent.
@@ -91,8 +94,21 @@ impl Follower {
         until_ready: bool,
         output: &mut Output<'_>,
     ) -> Result<End, Failure> {
+        system.watch(true);
+        let end = self.look_on(system, until_ready, output);
+        system.watch(false);
+        end
+    }
+
+    fn look_on(
+        &mut self,
+        system: &mut System,
+        until_ready: bool,
+        output: &mut Output<'_>,
+    ) -> Result<End, Failure> {
         loop {
             let (status, holdings) = system.picture()?;
+            system.release();
             let done = self.is_done(&status);
             let is_successor = done || !status.incumbent;
             self.picture.learn(&status, is_successor);
@@ -110,7 +126,7 @@ impl Follower {
                     return Ok(End::Back(status));
                 }
                 Phase::Ready if until_ready => return Ok(End::Ready(status)),
-                _ => std::thread::sleep(GLANCE),
+                _ => system.rest(GLANCE),
             }
         }
     }
@@ -181,7 +197,7 @@ impl Follower {
     }
 
     fn line(&self, text: &str, output: &mut Output<'_>) -> Result<(), Failure> {
-        self.bar.suspend(|| output.line(text))
+        self.bar.suspend(|| output.wrapped(text, SAYS_AT))
     }
 
     /// Prints how it ended; an error if that is not what a succession is for.
@@ -200,7 +216,8 @@ impl Follower {
                 if output.json {
                     return Ok(());
                 }
-                output.line("`understudy succession retire` lets it leave, `abort` takes everything back")
+                output
+                    .wrapped("`understudy succession retire` lets it leave, `abort` takes everything back", 4)
             }
             End::Done(status) => {
                 self.say("done", status, &format!("{successor} has taken over from {incumbent}"), output)
@@ -249,6 +266,6 @@ impl Follower {
             });
         }
         view::blackouts(&self.blackouts, self.khz, output)?;
-        output.line(&format!("{says} ({})", text::span(self.ms())))
+        output.wrapped(&format!("{says} ({})", text::span(self.ms())), 4)
     }
 }

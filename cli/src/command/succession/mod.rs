@@ -14,6 +14,9 @@ use super::Output;
 use crate::{Failure, SuccessionAction, System, text};
 use follow::{End, Follower};
 
+/// Column of a fact.
+const FACT_AT: usize = 17;
+
 /// The commands.
 pub fn succession(
     system: &mut System,
@@ -41,7 +44,8 @@ fn show_plan(plan: &Plan, output: &mut Output<'_>) -> Result<(), Failure> {
         return output.json(&view);
     }
     let list = |all: &[String]| if all.is_empty() { "none".to_owned() } else { all.join(", ") };
-    let mut fact = |name: &str, value: &str| output.line(&format!("{:<16} {value}", format!("{name}:")));
+    let mut fact =
+        |name: &str, value: &str| output.wrapped(&format!("{:<16} {value}", format!("{name}:")), FACT_AT);
     fact("From", &view.from)?;
     fact("To", &view.to)?;
     let memory = text::bytes(plan.memory_bytes);
@@ -104,7 +108,8 @@ fn status(system: &mut System, watch: bool, output: &mut Output<'_>) -> Result<(
 }
 
 fn show_status(status: &Status, khz: Option<u64>, output: &mut Output<'_>) -> Result<(), Failure> {
-    let mut fact = |name: &str, value: &str| output.line(&format!("{:<16} {value}", format!("{name}:")));
+    let mut fact =
+        |name: &str, value: &str| output.wrapped(&format!("{:<16} {value}", format!("{name}:")), FACT_AT);
     let role = if status.incumbent { "incumbent" } else { "successor" };
     fact("Version", &format!("{} ({role})", text::plain(&status.version)))?;
     fact("Phase", &format!("{} ({})", view::phase(status.phase), view::meaning(status.phase)))?;

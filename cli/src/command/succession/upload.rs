@@ -2,11 +2,15 @@
 //! Sending an image over the operator's line.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use api::succession::{MAX_IMAGE, Parts};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{Failure, System};
+use crate::{Failure, System, text};
+
+/// Without a terminal, a line is printed so often.
+const NEWS: Duration = Duration::from_secs(3);
 
 /// Sends the image.
 pub fn send(system: &mut System, path: &Path) -> Result<(), Failure> {
@@ -27,16 +31,22 @@ pub fn send(system: &mut System, path: &Path) -> Result<(), Failure> {
 
 fn send_bytes(system: &mut System, image: &[u8], bar: &ProgressBar) -> Result<(), Failure> {
     system.stage(image.len() as u64)?;
+    let mut told = Instant::now();
     for (part, there) in Parts::new(image) {
         system.stage_part(part, there)?;
         bar.set_position(there);
+        if bar.is_hidden() && told.elapsed() > NEWS {
+            told = Instant::now();
+            eprintln!("Sent {} of {}", text::bytes(there), text::bytes(image.len() as u64));
+        }
+        system.give_way();
     }
     Ok(())
 }
 
 fn bar(bytes: u64) -> ProgressBar {
     let bar = ProgressBar::new(bytes);
-    let template = "sending the image [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+    let template = "sending [{bar:16}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
     }
