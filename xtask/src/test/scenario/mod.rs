@@ -8,6 +8,7 @@ mod line;
 mod nmi;
 mod restart;
 mod succession;
+mod typed;
 mod work;
 
 use super::table::Script;
@@ -29,6 +30,8 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("operator-line-truncated", line::truncated),
     ("operator-line-wrong-secret", line::wrong_secret),
     ("operator-line-flood", line::flood),
+    ("operator-what-people-type", typed::what_people_type),
+    ("operator-tools-side-by-side", typed::side_by_side),
     ("checkpoints-in-any-order", checkpoints::in_any_order),
     ("checkpoints-quota", checkpoints::quota),
     ("write-a-service", example::boots),
