@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading the books of written pages, and forgetting what was read.
 //!
-//! Owns the walk over the leaves of a guest table and the bitmap that it fills. The bits themselves are set where a page is mapped
-//! or unsealed ([`crate::GuestTable`]). A walk visits each table once; what is absent or was not written costs one look per
-//! entry, and so many looks end a call (invariant I4).
+//! Owns the walk over the leaves of a guest table and the bitmap that it fills. The bits themselves
+//! are set where a page is mapped or unsealed ([`crate::GuestTable`]). A walk visits each table
+//! once; what is absent or was not written costs one look per entry, and so many looks end a call
+//! (invariant I4).
 
 use addr::{GuestPhysAddr, PageSize, PhysAddr};
 
@@ -34,7 +35,8 @@ pub struct HarvestRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadEpoch;
 
-/// How far a harvest came. `first` and `next` are multiples of 64 pages if the beginning and the end of the request are.
+/// How far a harvest came. `first` and `next` are multiples of 64 pages if the beginning and the
+/// end of the request are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Address of the page that the lowest bit stands for: no page before it was written.
@@ -56,8 +58,9 @@ struct Bitmap<'a> {
 }
 
 impl GuestTable {
-    /// Reads the books: sets the bit of each page written in the epoch. The work is bounded. A large leaf is forgotten when its end
-    /// is covered; pages of it that lie beyond the end of the request are reported too.
+    /// Reads the books: sets the bit of each page written in the epoch. The work is bounded. A
+    /// large leaf is forgotten when its end is covered; pages of it that lie beyond the end of the
+    /// request are reported too.
     ///
     /// # Errors
     /// [`BadEpoch`]; nothing was read or forgotten.
@@ -125,7 +128,8 @@ impl GuestTable {
 }
 
 impl Bitmap<'_> {
-    /// Sets the bits of the pages from `start` to `end`, as far as the bitmap reaches. Returns where it ended, or the pages did.
+    /// Sets the bits of the pages from `start` to `end`, as far as the bitmap reaches. Returns
+    /// where it ended, or the pages did.
     fn mark(&mut self, start: u64, end: u64) -> u64 {
         let begin = (start & !(WORD_BYTES - 1)).max(self.from);
         let first = *self.first.get_or_insert(begin);

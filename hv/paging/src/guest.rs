@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The nested table of a guest space: mapping, the seal, and the books of written pages.
 //!
-//! *Seal.* Permissions are ANDed over the levels, so clearing "writable" in the root's entries makes a whole guest
-//! read-only in constant time. A later write fault pushes the protection down, one level per step, until it
-//! rests on one page of 4 KiB. Every leaf is writable unless it is sealed or was mapped read-only.
+//! *Seal.* Permissions are ANDed over the levels, so clearing "writable" in the root's entries
+//! makes a whole guest read-only in constant time. A later write fault pushes the protection down,
+//! one level per step, until it rests on one page of 4 KiB. Every leaf is writable unless it is
+//! sealed or was mapped read-only.
 //!
-//! *Books.* Time is cut into epochs by the seals. In epoch e, a page that can be written carries the
-//! software bit of e's parity; a leaf stands for all its pages. The bits of the epoch before are still there
-//! to be harvested; who does not forget them before the next seal finds pages that were not written, but
-//! never misses one that was.
+//! *Books.* Time is cut into epochs by the seals. In epoch e, a page that can be written carries
+//! the software bit of e's parity; a leaf stands for all its pages. The bits of the epoch before
+//! are still there to be harvested; who does not forget them before the next seal finds pages that
+//! were not written, but never misses one that was.
 
 use addr::{GuestPhysAddr, PageSize, PhysAddr};
 
@@ -115,8 +116,8 @@ impl GuestTable {
         Flush::new(Scope::Space)
     }
 
-    /// Take one bounded step towards a writable page at `address`: push the protection down one level, or say what is
-    /// there. Only adds rights, so it needs no flush.
+    /// Take one bounded step towards a writable page at `address`: push the protection down one
+    /// level, or say what is there. Only adds rights, so it needs no flush.
     pub fn write_fault(&self, mem: &mut impl TableMemory, address: GuestPhysAddr) -> FaultStep {
         let mut table = self.root;
         for level in (1..=LEVELS).rev() {
@@ -129,7 +130,8 @@ impl GuestTable {
                 return leaf_fault(mem, found, (table, index, level), address);
             }
             if !found.is_writable() {
-                // First below, then above: a walker meets the seal on one of the two levels at any time.
+                // First below, then above: a walker meets the seal on one of the two levels at any
+                // time.
                 clear_write(mem, found.address());
                 mem.write(table, index, found.with_write().0);
                 return FaultStep::PushedDown;
@@ -139,8 +141,8 @@ impl GuestTable {
         FaultStep::NotMapped
     }
 
-    /// Let the page of 4 KiB at `address` be written, and note it as written in the present epoch. At most 3 levels are
-    /// pushed down and 2 pages split.
+    /// Let the page of 4 KiB at `address` be written, and note it as written in the present epoch.
+    /// At most 3 levels are pushed down and 2 pages split.
     ///
     /// # Errors
     /// As [`UnsealError`] says; what was sealed still is.

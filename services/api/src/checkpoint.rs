@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The checkpoint service: total states of VMs, kept and brought back.
 //!
-//! *Creating*, by the VMM, with the vCPUs stopped: [`Request::Begin`], [`Request::PutState`] until all is
-//! there, [`Request::Commit`]. Commit seals guest memory in constant time; then the vCPUs go on, and the pages are copied
-//! behind their back. *Restoring*, with the vCPUs stopped: [`Request::GetState`] until all is there, and checked; then
-//! [`Request::Restore`], which answers when guest memory is as it was; then the VMM loads the state.
+//! *Creating*, by the VMM, with the vCPUs stopped: [`Request::Begin`], [`Request::PutState`] until
+//! all is there, [`Request::Commit`]. Commit seals guest memory in constant time; then the vCPUs go
+//! on, and the pages are copied behind their back. *Restoring*, with the vCPUs stopped:
+//! [`Request::GetState`] until all is there, and checked; then [`Request::Restore`], which answers
+//! when guest memory is as it was; then the VMM loads the state.
 //!
-//! Who calls is told by the badge: a VMM works on checkpoints of its own VM only; controlling callers see all.
+//! Who calls is told by the badge: a VMM works on checkpoints of its own VM only; controlling
+//! callers see all.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -35,7 +37,8 @@ impl Interface for Checkpoint {
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// A VMM starts, with guest memory that has nothing to do with what was there before. The VM's checkpoints stay.
+    /// A VMM starts, with guest memory that has nothing to do with what was there before. The VM's
+    /// checkpoints stay.
     Attach,
     /// A VMM begins a checkpoint. One that it began and did not commit is dropped.
     Begin,
@@ -73,7 +76,8 @@ pub enum Request {
     },
     /// How many more checkpoints may the caller's VM have?
     Quota,
-    /// Checkpoints in the order of their ids, from this id on: of the caller's VM, or all for controlling callers.
+    /// Checkpoints in the order of their ids, from this id on: of the caller's VM, or all for
+    /// controlling callers.
     List {
         /// First id.
         from: u64,
@@ -85,8 +89,8 @@ pub enum Request {
     },
     /// How full is the store? For controlling callers.
     Store,
-    /// Begin nothing any more, for the store is about to change owner; or go on. Refused as busy while a checkpoint is made or restored. For
-    /// controlling callers.
+    /// Begin nothing any more, for the store is about to change owner; or go on. Refused as busy
+    /// while a checkpoint is made or restored. For controlling callers.
     Rest(bool),
 }
 
@@ -202,7 +206,8 @@ pub struct StoreInfo {
     pub pages: u64,
     /// Pages that it holds.
     pub used: u64,
-    /// References to them by checkpoints: what they would take without sharing. Zero pages take nothing.
+    /// References to them by checkpoints: what they would take without sharing. Zero pages take
+    /// nothing.
     pub referenced: u64,
 }
 

@@ -52,8 +52,8 @@ impl Bitmap {
         }
     }
 
-    /// Adds the pages whose bits are set in `words`, the lowest bit for page `first`. Where that is not the beginning of a word
-    /// nothing can be told, and every page is added.
+    /// Adds the pages whose bits are set in `words`, the lowest bit for page `first`. Where that is
+    /// not the beginning of a word nothing can be told, and every page is added.
     pub(crate) fn add(&mut self, first: u64, words: &[u64]) {
         if !first.is_multiple_of(64) {
             self.fill(true);

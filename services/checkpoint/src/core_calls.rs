@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The outside as the core offers it: guest spaces, windows onto guest memory, and frames for pages.
+//! The outside as the core offers it: guest spaces, windows onto guest memory, and frames for
+//! pages.
 
 use alloc::format;
 use alloc::vec::Vec;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A leaf of a tree: the slots of 512 pages, and what is known of them together.
 //!
-//! A leaf is shared by all checkpoints in which none of its pages differs. What was made of it once, its digest and its page in the
-//! store, is therefore kept with it: a later checkpoint pays for the leaves that were written, whatever the size of the VM.
-//! To change a leaf is to lose both.
+//! A leaf is shared by all checkpoints in which none of its pages differs. What was made of it
+//! once, its digest and its page in the store, is therefore kept with it: a later checkpoint pays
+//! for the leaves that were written, whatever the size of the VM. To change a leaf is to lose both.
 
 use core::cell::Cell;
 

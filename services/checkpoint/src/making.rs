@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Making a checkpoint out of a sealed VM: which pages were written, copying them, the digest, the record in the catalogue.
+//! Making a checkpoint out of a sealed VM: which pages were written, copying them, the digest, the
+//! record in the catalogue.
 //!
-//! `todo` holds the pages that are not settled. A page is settled when its slot in the tree is right: unchanged since the head, zero,
-//! or copied. Only a settled page may be unsealed. Before the books are read every page counts as written.
+//! `todo` holds the pages that are not settled. A page is settled when its slot in the tree is
+//! right: unchanged since the head, zero, or copied. Only a settled page may be unsealed. Before
+//! the books are read every page counts as written.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -64,8 +66,9 @@ pub(crate) struct Making {
 }
 
 impl Making {
-    /// Begin after the seal that ended `epoch`. `parent` is the head's tree with the pages written since (all where there is no
-    /// head), apart from what the books of the epoch say; `todo` has all pages.
+    /// Begin after the seal that ended `epoch`. `parent` is the head's tree with the pages written
+    /// since (all where there is no head), apart from what the books of the epoch say; `todo` has
+    /// all pages.
     ///
     /// The VM stands still meanwhile: nothing here may depend on how large it is.
     pub(crate) fn new(id: u64, parent: Tree, (since, todo): (Bitmap, Bitmap), ended: u64) -> Self {
@@ -103,7 +106,8 @@ impl Making {
         (self.tree, self.todo)
     }
 
-    /// Give up. Where the head has not moved yet: the pages that are known to be written since. And the bitmap `todo`.
+    /// Give up. Where the head has not moved yet: the pages that are known to be written since. And
+    /// the bitmap `todo`.
     pub(crate) fn give_up(mut self, store: &mut Store) -> (Option<Bitmap>, Bitmap) {
         let since = match self.phase {
             Phase::Books(_) => {

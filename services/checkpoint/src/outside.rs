@@ -9,8 +9,8 @@ pub const PAGE: usize = 4096;
 /// The contents of a page.
 pub type Page = [u8; PAGE];
 
-/// The outside. Errors are the core's numbers. `vm` is a VM's place in the list that the service was made with, `page`
-/// the number of a guest page, `slot` that of a page of the store.
+/// The outside. Errors are the core's numbers. `vm` is a VM's place in the list that the service
+/// was made with, `page` the number of a guest page, `slot` that of a page of the store.
 pub trait Outside {
     /// Seal all memory of a VM; the new epoch.
     ///
@@ -30,7 +30,8 @@ pub trait Outside {
     /// The core's.
     fn set_pager(&mut self, vm: usize, here: bool) -> Result<(), u64>;
 
-    /// Read the books of an epoch for these pages, and forget them if told so. `bits` takes a bit per page.
+    /// Read the books of an epoch for these pages, and forget them if told so. `bits` takes a bit
+    /// per page.
     ///
     /// # Errors
     /// The core's.
@@ -42,7 +43,8 @@ pub trait Outside {
         bits: &mut [u64],
     ) -> Result<Harvest, u64>;
 
-    /// Whether a guest page has the contents of a page of the store, as far as nobody writes it. Where there is no guest page it is zero.
+    /// Whether a guest page has the contents of a page of the store, as far as nobody writes it.
+    /// Where there is no guest page it is zero.
     fn is_same(&self, vm: usize, page: u64, slot: u32) -> bool;
 
     /// Copy a guest page into the store.

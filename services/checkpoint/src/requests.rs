@@ -74,7 +74,8 @@ impl Service {
         Ok(Reply::Done)
     }
 
-    /// The store changes owner as it is: nothing may be under way then. What was given out as ids is known to whoever has it next.
+    /// The store changes owner as it is: nothing may be under way then. What was given out as ids
+    /// is known to whoever has it next.
     fn rest<O: Outside>(&mut self, rest: bool, outside: &mut O) -> Result<Reply, Refusal> {
         if rest && self.has_work() {
             return Err(Refusal::Busy);
@@ -161,7 +162,8 @@ impl Service {
         Ok(Reply::Done)
     }
 
-    /// Seal: constant, whatever the size of memory. From here on sealed writes come to us until every page is settled.
+    /// Seal: constant, whatever the size of memory. From here on sealed writes come to us until
+    /// every page is settled.
     fn commit<O: Outside>(&mut self, index: usize, id: u64, outside: &mut O) -> Result<Reply, Refusal> {
         self.begun(index, id)?;
         if self.rests {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Making guest memory what it was, while its vCPUs stand still.
 //!
-//! Work is in proportion to what was written since the head and to what differs between the head and the checkpoint. A
-//! page that happens to be right is not written. In the end a seal begins a new epoch, so that the books tell from then on what
-//! was written since the checkpoint.
+//! Work is in proportion to what was written since the head and to what differs between the head
+//! and the checkpoint. A page that happens to be right is not written. In the end a seal begins a
+//! new epoch, so that the books tell from then on what was written since the checkpoint.
 
 use crate::bitmap::Bitmap;
 use crate::making::BOOK_WORDS;

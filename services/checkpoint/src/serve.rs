@@ -28,7 +28,8 @@ pub fn main(environment: &'static Environment) {
         quota: vm.quota,
     };
     let vms: Vec<VmSetup> = environment.vms.iter().map(setup).collect();
-    // An id that a guest got from an earlier life of this service must not name another checkpoint: should the store not say how far they are.
+    // An id that a guest got from an earlier life of this service must not name another checkpoint:
+    // should the store not say how far they are.
     let first_id = (u64::from(environment.restarts) << 32) + 1;
     let mut service = Service::new(vms, core.slots(), first_id);
     let loaded = service.start(&mut core);
@@ -84,7 +85,8 @@ impl Loop {
         }
     }
 
-    /// Whoever was answered stands still no longer: if it is of this CPU it goes on before the work does.
+    /// Whoever was answered stands still no longer: if it is of this CPU it goes on before the work
+    /// does.
     fn give_way(&self) {
         if self.service.has_work() {
             rt::syscall::yield_now();

@@ -59,8 +59,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service for these VMs, with a store of `slots` slots, of which the first is the zero page. Ids begin at `first_id` where the store has
-    /// no catalogue that says how far they are.
+    /// A service for these VMs, with a store of `slots` slots, of which the first is the zero page.
+    /// Ids begin at `first_id` where the store has no catalogue that says how far they are.
     #[must_use]
     pub fn new(vms: Vec<VmSetup>, slots: u32, first_id: u64) -> Self {
         let weights: Vec<u64> = vms.iter().map(|vm| vm.pages.saturating_mul(u64::from(vm.quota))).collect();
@@ -77,8 +77,8 @@ impl Service {
         }
     }
 
-    /// Take the checkpoints that are in the store. Let every VM go on that waits for a service that is no more: nobody asks us until a checkpoint
-    /// is begun.
+    /// Take the checkpoints that are in the store. Let every VM go on that waits for a service that
+    /// is no more: nobody asks us until a checkpoint is begun.
     pub fn start<O: Outside>(&mut self, outside: &mut O) -> Loaded {
         for vm in 0..self.vms.len() {
             Around { vm, outside, store: &mut self.store }.pager_off();
@@ -143,7 +143,8 @@ impl Service {
         self.completed.pop()
     }
 
-    /// Somebody wants to write a sealed page: settle it, then let it be written. False where the core will not have it.
+    /// Somebody wants to write a sealed page: settle it, then let it be written. False where the
+    /// core will not have it.
     pub fn sealed_write<O: Outside>(&mut self, badge: Badge, address: u64, outside: &mut O) -> bool {
         let Some(index) = self.vms.iter().position(|vm| vm.setup.badge == badge) else { return false };
         let page = address >> 12;

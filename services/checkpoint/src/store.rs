@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The books of the page store: which slot is in use, by how many references, and for whom.
 //!
-//! Slot 0 is the zero page: always there, never counted; the next two are the roots of the catalogue ([`crate::catalogue`]), not counted
-//! either. Each VM may use so many slots at most, so that one cannot take the room of another. The pages themselves are behind
-//! [`crate::Outside`].
+//! Slot 0 is the zero page: always there, never counted; the next two are the roots of the
+//! catalogue ([`crate::catalogue`]), not counted either. Each VM may use so many slots at most, so
+//! that one cannot take the room of another. The pages themselves are behind [`crate::Outside`].
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -41,7 +41,8 @@ struct Owner {
 }
 
 impl Store {
-    /// Books of `slots` slots (those before [`FIRST`] included), shared by owners according to their weights.
+    /// Books of `slots` slots (those before [`FIRST`] included), shared by owners according to
+    /// their weights.
     pub(crate) fn new(slots: u32, weights: &[u64]) -> Self {
         let room = u64::from(slots.saturating_sub(FIRST));
         let sum: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
@@ -126,14 +127,16 @@ impl Store {
         slot >= FIRST && self.slots.get(slot as usize).is_some_and(|entry| entry.references == 0)
     }
 
-    /// Whether a slot that a catalogue names can be the owner's: nobody has it, or this owner has it already.
+    /// Whether a slot that a catalogue names can be the owner's: nobody has it, or this owner has
+    /// it already.
     pub(crate) fn can_claim(&self, slot: u32, owner: usize) -> bool {
         let is_own = |entry: &Slot| entry.references == 0 || usize::from(entry.owner) == owner;
         slot >= FIRST && self.slots.get(slot as usize).is_some_and(is_own)
     }
 
-    /// Add a reference to a slot that a catalogue names, and that can be claimed. It counts against the owner's limit, and may exceed it.
-    /// [`Store::claimed`] comes before anything is taken or released again.
+    /// Add a reference to a slot that a catalogue names, and that can be claimed. It counts against
+    /// the owner's limit, and may exceed it. [`Store::claimed`] comes before anything is taken or
+    /// released again.
     pub(crate) fn claim(&mut self, slot: u32, owner: usize) {
         if !self.can_claim(slot, owner) {
             return;

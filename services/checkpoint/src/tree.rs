@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which page of the store stands for each guest page, in one checkpoint.
 //!
-//! A radix tree of three levels (1 GiB, 2 MiB, 4 KiB) whose branches are shared between checkpoints until
-//! one of them changes. A slot's references are counted per leaf: so to begin a checkpoint costs a pointer per GiB, and two
-//! checkpoints are compared without looking at what they share.
+//! A radix tree of three levels (1 GiB, 2 MiB, 4 KiB) whose branches are shared between checkpoints
+//! until one of them changes. A slot's references are counted per leaf: so to begin a checkpoint
+//! costs a pointer per GiB, and two checkpoints are compared without looking at what they share.
 
 use alloc::rc::Rc;
 use alloc::vec;

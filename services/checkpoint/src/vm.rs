@@ -42,7 +42,8 @@ pub(crate) enum Standing {
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) id: u64,
-    /// Kept even where the checkpoint has been removed: what was not written since is still the same.
+    /// Kept even where the checkpoint has been removed: what was not written since is still the
+    /// same.
     pub(crate) tree: Tree,
 }
 
@@ -62,10 +63,11 @@ pub(crate) struct Vm {
     pub(crate) head: Option<Head>,
     /// The present epoch of the books, if a seal has told it.
     pub(crate) epoch: Option<u64>,
-    /// Pages written since the head, apart from what the books of the present epoch say. The job has it while a checkpoint
-    /// is made.
+    /// Pages written since the head, apart from what the books of the present epoch say. The job
+    /// has it while a checkpoint is made.
     pub(crate) since: Bitmap,
-    /// All pages, kept for the next checkpoint so that it need not be made while the VM stands still. The job has it then.
+    /// All pages, kept for the next checkpoint so that it need not be made while the VM stands
+    /// still. The job has it then.
     pub(crate) all: Bitmap,
     pub(crate) job: Job,
     /// Checkpoint to be restored as soon as the present one is made.
@@ -128,7 +130,8 @@ impl Vm {
         self.since.fill(false);
     }
 
-    /// Drop what is being done. What it had written, or had to write, counts as written since the head.
+    /// Drop what is being done. What it had written, or had to write, counts as written since the
+    /// head.
     pub(crate) fn drop_job(&mut self, store: &mut Store, why: Refusal) {
         match core::mem::take(&mut self.job) {
             Job::None => {}

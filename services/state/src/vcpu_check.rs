@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is true of every vCPU: what VMRUN would refuse (APM vol. 2, 15.5.1), and what no register can hold.
+//! What is true of every vCPU: what VMRUN would refuse (APM vol. 2, 15.5.1), and what no register
+//! can hold.
 //!
-//! These rules hold on any processor. Which of the features are there on this one is checked by the core at import: on a processor that has
-//! them all it takes whatever is taken here (`tests/core.rs`).
+//! These rules hold on any processor. Which of the features are there on this one is checked by the
+//! core at import: on a processor that has them all it takes whatever is taken here
+//! (`tests/core.rs`).
 
 use abi::vcpu::{XSAVE_BYTES, event};
 
@@ -21,7 +23,8 @@ const CR4_PCIDE: u64 = 1 << 17;
 const CR4_BITS: u64 = 0x00f7_1fff;
 const EFER_LME: u64 = 1 << 8;
 const EFER_LMA: u64 = 1 << 10;
-/// SCE, LME, LMA, NXE, LMSLE, FFXSR, TCE, and the later ones of the APM; never SVME, which a guest does not have.
+/// SCE, LME, LMA, NXE, LMSLE, FFXSR, TCE, and the later ones of the APM; never SVME, which a guest
+/// does not have.
 const EFER_BITS: u64 = 0x0036_ed01;
 const RFLAGS_BITS: u64 = 0x3f_7fd7;
 const CODE_LONG: u16 = 1 << 9;

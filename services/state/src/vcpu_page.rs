@@ -29,8 +29,8 @@ const PRESENT: Range<usize> = 512..520;
 /// x87 and SSE, which lie in the legacy region.
 const LEGACY: u64 = 3;
 
-/// Whether an area has something behind its header: what is absent according to the header is in its initial state, and what lies in
-/// its place means nothing (SDM vol. 1, 13.8.1).
+/// Whether an area has something behind its header: what is absent according to the header is in
+/// its initial state, and what lies in its place means nothing (SDM vol. 1, 13.8.1).
 fn is_extended(area: &[u8]) -> bool {
     let present = area.get(PRESENT).and_then(<[u8]>::as_array);
     present.is_some_and(|bytes| u64::from_le_bytes(*bytes) & !LEGACY != 0)
@@ -73,10 +73,12 @@ impl Update {
 }
 
 impl Vcpu {
-    /// Takes the state in a page to which all groups have been exported, at host TSC `now`, in place of what was here, whose room is used
-    /// again. The caller sets index and activity. The event is what the monitor was about to inject, else what the last exit cut short.
+    /// Takes the state in a page to which all groups have been exported, at host TSC `now`, in
+    /// place of what was here, whose room is used again. The caller sets index and activity. The
+    /// event is what the monitor was about to inject, else what the last exit cut short.
     pub fn take_page(&mut self, page: &VcpuPage, now: u64) {
-        // Every field is named: a new one does not compile until it is taken, or said to be no state.
+        // Every field is named: a new one does not compile until it is taken, or said to be no
+        // state.
         #[rustfmt::skip]
         let VcpuPage {
             dirty: _, want: _, deadline: _, want_window: _, exit: _, info: _, interruptible: _, exit_tsc: _,
@@ -120,8 +122,9 @@ impl Vcpu {
         self.xsave.0.extend_from_slice(without_end(xsave));
     }
 
-    /// Put the state into a page, to be imported at host TSC `now`: every group is marked dirty, the event is to be injected. Returns the
-    /// groups in which the page said otherwise; where it said what the core has, no others need to be imported.
+    /// Put the state into a page, to be imported at host TSC `now`: every group is marked dirty,
+    /// the event is to be injected. Returns the groups in which the page said otherwise; where it
+    /// said what the core has, no others need to be imported.
     pub fn to_page(&self, page: &mut VcpuPage, now: u64) -> u64 {
         #[rustfmt::skip]
         let gpr = [

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Checkpoints of a VM, created and restored.
 //!
-//! Owns the order of steps: the caller's registers are set to what it shall see *after a restore*, the typed state is gathered
-//! and handed over, memory is sealed by the checkpoint service, and only then are the registers set to what the running VM sees.
-//! A restored state is checked as a whole before any of it is used. Memory itself is the checkpoint service's.
+//! Owns the order of steps: the caller's registers are set to what it shall see *after a restore*,
+//! the typed state is gathered and handed over, memory is sealed by the checkpoint service, and
+//! only then are the registers set to what the running VM sees. A restored state is checked as a
+//! whole before any of it is used. Memory itself is the checkpoint service's.
 
 use crate::device::board::Board;
 use crate::handover::MOVING;
@@ -86,7 +87,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         Ok(id)
     }
 
-    /// No checkpoint while the VM goes to another hypervisor. The checkpoint service learns of a VM that has come from one.
+    /// No checkpoint while the VM goes to another hypervisor. The checkpoint service learns of a VM
+    /// that has come from one.
     fn at_rest(&mut self) -> Result<(), StoreError> {
         if self.is_moving() {
             return Err(StoreError::Unavailable(MOVING.into()));
@@ -215,14 +217,16 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         let pages = (0..self.processors.len()).filter_map(|cpu| devices.pvclock.refresh(cpu, clock, now));
         let writes: Vec<_> = pages.collect();
         for write in writes {
-            // The clock has checked the range; a refused write costs the guest its clock page, no more.
+            // The clock has checked the range; a refused write costs the guest its clock page, no
+            // more.
             let _ = self.memory.write(write.address, &write.bytes);
         }
         Ok(())
     }
 }
 
-/// Has the core take what is marked dirty, so that page and vCPU agree, and brings all groups into the page.
+/// Has the core take what is marked dirty, so that page and vCPU agree, and brings all groups into
+/// the page.
 fn settle<V: Vcpu>(processor: &mut Processor<V>) -> Result<(), StoreError> {
     let refused = |error| StoreError::Unavailable(format!("the core refuses the vCPU's state: {error:?}"));
     let vcpu = &mut processor.vcpu;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The checkpoint service as the monitor calls it.
 //!
-//! Owns the cutting of the typed state into messages and the meaning of refusals. A service that is not there, or does
-//! not answer in time, costs the checkpoint and not the VM.
+//! Owns the cutting of the typed state into messages and the meaning of refusals. A service that is
+//! not there, or does not answer in time, costs the checkpoint and not the VM.
 
 use alloc::format;
 use alloc::string::ToString;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Chains: bytes in slots of the store, one slot after the other.
 //!
-//! Each slot has the number of the next one (0 in the last), and how many bytes are in it and in those that follow (32 bits each), then bytes.
+//! Each slot has the number of the next one (0 in the last), and how many bytes are in it and in
+//! those that follow (32 bits each), then bytes.
 
 use alloc::vec::Vec;
 
@@ -25,7 +26,8 @@ pub(super) fn page(next: u32, left: u32, bytes: &[u8]) -> Page {
     page
 }
 
-/// The bytes of a chain, at most `most`, and its slots: all of them can be given out, and `may_read` has said yes to each.
+/// The bytes of a chain, at most `most`, and its slots: all of them can be given out, and
+/// `may_read` has said yes to each.
 pub(super) fn read<O: Outside>(
     outside: &O,
     (first, slots): (u32, u32),

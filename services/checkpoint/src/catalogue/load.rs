@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading a catalogue that somebody else has written, as hostile as can be.
 //!
-//! A record is taken as a whole or not at all. First all chains are looked at, so that no page of a checkpoint is part of any record; then the
-//! trees are built. Records of one VM may name the same leaf, which they then share; apart from that a slot is either of a chain, or a
-//! leaf's page, or a page of guests.
+//! A record is taken as a whole or not at all. First all chains are looked at, so that no page of a
+//! checkpoint is part of any record; then the trees are built. Records of one VM may name the same
+//! leaf, which they then share; apart from that a slot is either of a chain, or a leaf's page, or a
+//! page of guests.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
@@ -38,7 +39,8 @@ struct Seen {
 }
 
 impl Service {
-    /// Takes the checkpoints of the catalogue that is in the store, if there is one. Nothing has been taken out of the store so far.
+    /// Takes the checkpoints of the catalogue that is in the store, if there is one. Nothing has
+    /// been taken out of the store so far.
     pub(crate) fn load<O: Outside>(&mut self, outside: &O) -> Loaded {
         let slots = self.store.slots();
         let mut loaded = Loaded::default();
@@ -72,13 +74,15 @@ impl Service {
         self.vms.iter().map(record_bytes).max().unwrap_or(0)
     }
 
-    /// Bytes of all records together that this service has to have memory for: more than that nobody writes who has these VMs.
+    /// Bytes of all records together that this service has to have memory for: more than that
+    /// nobody writes who has these VMs.
     fn room(&self) -> usize {
         let of = |vm: &vm::Vm| record_bytes(vm).saturating_mul(vm.setup.quota.max(1) as usize);
         self.vms.iter().map(of).fold(0, usize::saturating_add)
     }
 
-    /// Looks at a record. No slot is read twice, however many roots lead to it: a chain with a slot of another one is none.
+    /// Looks at a record. No slot is read twice, however many roots lead to it: a chain with a slot
+    /// of another one is none.
     fn look<O: Outside>(
         &self,
         outside: &O,

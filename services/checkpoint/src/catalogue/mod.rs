@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The catalogue: what is known of the complete checkpoints, in the store itself.
 //!
-//! Whoever has the store has its checkpoints: this service after it was started anew, the one of another hypervisor after the store
-//! has changed owner, at whatever moment that happened. So what is in the store is right after each single write, and whoever reads it believes nothing.
+//! Whoever has the store has its checkpoints: this service after it was started anew, the one of
+//! another hypervisor after the store has changed owner, at whatever moment that happened. So what
+//! is in the store is right after each single write, and whoever reads it believes nothing.
 //!
-//! Version 2, little-endian. A *root* lies in slot 1 or 2 in turn: magic, version and number of records (32 bits each), generation, the id below
-//! which all may have been given out, slots of the store (32 bits), 4 bytes of zero, for each record the first slot of its chain (32 bits), and at
-//! the end of the page the BLAKE3 of what stands before. The one that is right and has the higher generation counts. It is written when
-//! all that it names is there, and before anything is given back that it does not name any more; then the other one is cleared.
-//! A *record* (`record.rs`) lies in a chain of slots, which are taken out of the store for it.
+//! Version 2, little-endian. A *root* lies in slot 1 or 2 in turn: magic, version and number of
+//! records (32 bits each), generation, the id below which all may have been given out, slots of the
+//! store (32 bits), 4 bytes of zero, for each record the first slot of its chain (32 bits), and at
+//! the end of the page the BLAKE3 of what stands before. The one that is right and has the higher
+//! generation counts. It is written when all that it names is there, and before anything is given
+//! back that it does not name any more; then the other one is cleared. A *record* (`record.rs`)
+//! lies in a chain of slots, which are taken out of the store for it.
 
 mod chain;
 mod load;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A record: all that is known of one checkpoint.
 //!
-//! Bytes of its head (32 bits), the head (postcard), the typed state, for each leaf of the tree that has a page that is not zero an entry
-//! (its number and the slot where it lies, 32 bits each; its digest and the sum of that slot's page, 128 bits each), and the BLAKE3 of all that.
-//! The page of a leaf, 512 slots of 32 bits and zeros, is written once, for all checkpoints in which no page of the leaf differs.
+//! Bytes of its head (32 bits), the head (postcard), the typed state, for each leaf of the tree
+//! that has a page that is not zero an entry (its number and the slot where it lies, 32 bits each;
+//! its digest and the sum of that slot's page, 128 bits each), and the BLAKE3 of all that. The page
+//! of a leaf, 512 slots of 32 bits and zeros, is written once, for all checkpoints in which no page
+//! of the leaf differs.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Writing a record, a few slots at a time: first the leaves that lie nowhere in the store yet, then what names them.
+//! Writing a record, a few slots at a time: first the leaves that lie nowhere in the store yet,
+//! then what names them.
 
 use alloc::vec::Vec;
 
@@ -40,7 +41,8 @@ enum Phase {
 }
 
 impl Writer {
-    /// Begins a record. There is one for every checkpoint whose VM's name is not longer than a name may be.
+    /// Begins a record. There is one for every checkpoint whose VM's name is not longer than a name
+    /// may be.
     pub(crate) fn new(head: Head, state: &[u8]) -> Result<Self, Refusal> {
         let bytes = head.encode(state).ok_or(Refusal::StoreFull)?;
         Ok(Self { phase: Phase::Leaves(0), bytes, placed: Vec::new(), slots: Vec::new() })

@@ -6,7 +6,8 @@ use api::checkpoint::{Refusal, Reply, Request, Stage};
 use super::{OPERATOR, Test};
 use crate::store::FIRST;
 
-/// A VM whose store has room for 50 pages, a leaf and a record, 30 of which its first checkpoint takes.
+/// A VM whose store has room for 50 pages, a leaf and a record, 30 of which its first checkpoint
+/// takes.
 fn nearly_full() -> (Test, u64) {
     let mut test = Test::new(&[1000], 4, FIRST + 52);
     for page in 0..30 {
@@ -142,7 +143,8 @@ fn a_store_without_room_for_the_record_fails_the_checkpoint() {
     assert_eq!(test.info(id).stage, Stage::Complete);
 }
 
-/// A checkpoint and a restore, in which the core refuses the call with this number. Says whether there was such a call.
+/// A checkpoint and a restore, in which the core refuses the call with this number. Says whether
+/// there was such a call.
 fn with_a_refusal_at(number: u64) -> bool {
     let mut test = Test::new(&[700], 4, 1000);
     (0..40).for_each(|page| test.write(0, page * 17, 1 + page as u64));

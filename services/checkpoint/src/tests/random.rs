@@ -34,7 +34,8 @@ fn life(seed: u64, slots: u32) {
         match numbers.below(100) {
             0..60 => {
                 for _ in 0..numbers.below(20) {
-                    // Mostly near the beginning, so that pages are written again; zero now and then.
+                    // Mostly near the beginning, so that pages are written again; zero now and
+                    // then.
                     let page = numbers.below(PAGES[vm]).min(numbers.below(PAGES[vm]));
                     let number = numbers.below(40) as u64;
                     test.write(vm, page, number);
