@@ -15,17 +15,6 @@ const CR0_WP: u64 = 1 << 16;
 const CR0_PG: u64 = 1 << 31;
 const CR0: u64 = CR0_PE | CR0_MP | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
 
-const CR4_DE: u64 = 1 << 3;
-const CR4_PAE: u64 = 1 << 5;
-const CR4_MCE: u64 = 1 << 6;
-const CR4_PGE: u64 = 1 << 7;
-const CR4_OSFXSR: u64 = 1 << 9;
-const CR4_OSXMMEXCPT: u64 = 1 << 10;
-const CR4_UMIP: u64 = 1 << 11;
-const CR4_OSXSAVE: u64 = 1 << 18;
-const CR4_SMEP: u64 = 1 << 20;
-const CR4_SMAP: u64 = 1 << 21;
-
 const EFER_SCE: u64 = 1;
 const EFER_LME: u64 = 1 << 8;
 const EFER_NXE: u64 = 1 << 11;
@@ -41,17 +30,7 @@ const SYSCALL_MASK: u64 = 0x25_7fd5;
 
 /// Sets this CPU up. GS is not needed yet; other tables than those of the entry come after this.
 pub(crate) fn init_this_cpu() {
-    let features = cpu::features();
-    let optional = [
-        (features.umip, CR4_UMIP),
-        (features.xsave, CR4_OSXSAVE),
-        (features.smep, CR4_SMEP),
-        (features.smap, CR4_SMAP),
-    ];
-    let cr4 = optional
-        .into_iter()
-        .filter(|&(there, _)| there)
-        .fold(CR4_DE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT, |cr4, (_, bit)| cr4 | bit);
+    let cr4 = cpu::features().cr4();
     let star = u64::from(USER_BASE) << 48 | u64::from(KERNEL_CODE) << 32;
     let entry = understudy_syscall as *const () as u64;
     // SAFETY: 64-bit mode and the mappings in use stay as they are; the entry is made for these values.

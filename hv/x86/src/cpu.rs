@@ -6,25 +6,7 @@ use crate::once::Once;
 use abi::boot::Virtualization;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
-
-/// What the processor can do, read once at boot.
-#[derive(Clone, Copy, Debug, Default)]
-#[allow(missing_docs, reason = "the fields are the features of the same names")]
-pub struct Features {
-    pub x2apic: bool,
-    pub tsc_deadline: bool,
-    pub invariant_tsc: bool,
-    pub pages_1g: bool,
-    pub nx: bool,
-    pub xsave: bool,
-    pub rdrand: bool,
-    pub smep: bool,
-    pub smap: bool,
-    pub umip: bool,
-    pub svm: bool,
-    pub amd: bool,
-    pub physical_bits: u8,
-}
+pub use processor::Features;
 
 static FEATURES: Once<Features> = Once::new();
 
@@ -33,42 +15,18 @@ static FEATURES: Once<Features> = Once::new();
 pub fn features() -> &'static Features {
     match FEATURES.get() {
         Some(features) => features,
-        None => FEATURES.set(read_features()),
+        None => FEATURES.set(Features::read(&cpuid)),
     }
 }
 
 /// CPUID; zeros for a leaf beyond the highest.
 #[must_use]
 pub fn cpuid(leaf: u32, subleaf: u32) -> CpuidResult {
-    if __cpuid(leaf & 0x8000_0000).eax < leaf {
+    // Basic, hypervisor (0x4000_0000) and extended leaves each say how far they go.
+    if __cpuid(leaf & 0xc000_0000).eax < leaf {
         return CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
     }
     __cpuid_count(leaf, subleaf)
-}
-
-fn read_features() -> Features {
-    let has = |register: u32, bit: u32| register >> bit & 1 != 0;
-    let vendor = cpuid(0, 0);
-    let basic = cpuid(1, 0);
-    let structured = cpuid(7, 0);
-    let extended = cpuid(0x8000_0001, 0);
-    let power = cpuid(0x8000_0007, 0);
-    let sizes = cpuid(0x8000_0008, 0);
-    Features {
-        x2apic: has(basic.ecx, 21),
-        tsc_deadline: has(basic.ecx, 24),
-        invariant_tsc: has(power.edx, 8),
-        pages_1g: has(extended.edx, 26),
-        nx: has(extended.edx, 20),
-        xsave: has(basic.ecx, 26),
-        rdrand: has(basic.ecx, 30),
-        smep: has(structured.ebx, 7),
-        smap: has(structured.ebx, 20),
-        umip: has(structured.ecx, 2),
-        svm: has(extended.ecx, 2),
-        amd: vendor.ebx == u32::from_le_bytes(*b"Auth") || vendor.ebx == u32::from_le_bytes(*b"Hygo"),
-        physical_bits: if sizes.eax & 0xff == 0 { 36 } else { sizes.eax as u8 },
-    }
 }
 
 /// Whether VMs can run here, and if not, why.

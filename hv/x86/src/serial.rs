@@ -4,7 +4,7 @@
 use crate::once::SpinLock;
 use crate::port::{in8, out8};
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicU16, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 const COM1: u16 = 0x3f8;
 const INTERRUPTS: u16 = 1;
@@ -18,6 +18,9 @@ const PATIENCE: usize = 100_000;
 
 /// Its first port.
 static BASE: AtomicU16 = AtomicU16::new(COM1);
+
+/// Whether the line has been set up, which the first byte to be said does.
+static READY: AtomicBool = AtomicBool::new(false);
 
 struct Line;
 
@@ -55,7 +58,7 @@ pub(crate) fn choose(command_line: &str) {
 }
 
 /// 115200 baud, 8 data bits, no parity, 1 stop bit, no interrupts.
-pub(crate) fn init() {
+fn init() {
     const DIVISOR_ACCESS: u8 = 0x80;
     const EIGHT_BITS: u8 = 3;
     out8(port(INTERRUPTS), 0);
@@ -76,5 +79,8 @@ macro_rules! println {
 /// Prints; for [`println!`].
 pub fn print(arguments: fmt::Arguments) {
     let _turn = LOCK.lock();
+    if !READY.swap(true, Ordering::Relaxed) {
+        init();
+    }
     let _ = Line.write_fmt(arguments);
 }

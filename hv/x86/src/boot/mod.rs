@@ -140,9 +140,14 @@ extern "C" fn boot_main(information: u64, image: u64, entry_tsc: u64) -> ! {
     let information = unsafe { BootInformation::load(information as *const BootInformationHeader) };
     let loaded = information.map(|information| Loaded::copy(&information));
     serial::choose(loaded.as_ref().map_or("", |loaded| loaded.command_line.as_str()));
-    serial::init();
-    if !cpu::features().nx {
-        println!("core: the processor cannot mark pages as not executable");
+    // The first sign of life: what comes next writes registers that not every processor has.
+    println!(
+        "core: image at {image:#x}, processor {:#x}, CR4 {:#x}",
+        cpu::cpuid(1, 0).eax,
+        cpu::features().cr4()
+    );
+    if let Some(feature) = processor::missing(&cpu::cpuid) {
+        println!("core: the processor lacks {feature}");
         trap::stop();
     }
     let Ok(loaded) = loaded else {

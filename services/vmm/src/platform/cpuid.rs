@@ -97,7 +97,7 @@ pub fn answer(processor: &Processor, leaf: u32, subleaf: u32, host: &impl Fn(u32
 
 /// XSAVE components that this guest may enable on this host; without XSAVE none.
 pub fn components(host: &impl Fn(u32, u32) -> Leaf) -> u64 {
-    if host(0, 0).eax < 0xd || host(1, 0).ecx & masks::XSAVE == 0 {
+    if host(0, 0).eax < 0xd || !has_xsave(host(1, 0).ecx) {
         return 0;
     }
     let real = host(0xd, 0);
@@ -108,6 +108,12 @@ pub fn components(host: &impl Fn(u32, u32) -> Leaf) -> u64 {
     };
     let fitted = (2..8).filter(too_big).fold(supported, |components, left_out| components & !(1 << left_out));
     if fitted & AVX512 == AVX512 { fitted } else { fitted & !AVX512 }
+}
+
+/// Tells whether a guest can have XSAVE: the processor has it, and the core has switched it on (OSXSAVE follows its CR4).
+const fn has_xsave(basic_ecx: u32) -> bool {
+    const BOTH: u32 = masks::XSAVE | masks::OSXSAVE;
+    basic_ecx & BOTH == BOTH
 }
 
 /// The largest basic leaf that is answered: topology always, XSAVE where there is one.
@@ -122,6 +128,9 @@ fn highest_extended(host: &impl Fn(u32, u32) -> Leaf) -> u32 {
 fn features(processor: &Processor, host: &impl Fn(u32, u32) -> Leaf) -> Leaf {
     let real = host(1, 0);
     let mut ecx = real.ecx & masks::BASIC_ECX | masks::BASIC_ECX_ADDED;
+    if !has_xsave(real.ecx) {
+        ecx &= !masks::NEED_XSAVE;
+    }
     if ecx & masks::XSAVE != 0 && processor.cr4 & CR4_OSXSAVE != 0 {
         ecx |= masks::OSXSAVE;
     }

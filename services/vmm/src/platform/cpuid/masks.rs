@@ -21,6 +21,8 @@ pub const BASIC_ECX: u32 = bits!(
 pub const BASIC_ECX_ADDED: u32 = bits!(21 X2APIC, 24 TSC_DEADLINE, 31 HYPERVISOR);
 /// Leaf 1, ECX.
 pub const XSAVE: u32 = 1 << 26;
+/// Leaf 1, ECX: of no use without XSAVE, and XSAVE itself.
+pub const NEED_XSAVE: u32 = bits!(12 FMA, 26 XSAVE, 28 AVX, 29 F16C);
 /// Leaf 1, ECX.
 pub const OSXSAVE: u32 = 1 << 27;
 

@@ -134,3 +134,14 @@ fn a_component_that_does_not_fit_takes_its_companions_with_it() {
     assert_eq!(answer(&ONE, 7, 0, &wide).ebx & 1 << 16, 0, "AVX512F");
     assert_ne!(answer(&ONE, 7, 0, &rich).ebx & 1 << 16, 0);
 }
+
+#[test]
+fn xsave_is_hidden_where_the_core_has_not_switched_it_on() {
+    const OFF: u32 = !masks::OSXSAVE;
+    let host = |leaf, subleaf| match leaf {
+        1 => Leaf { ecx: rich(leaf, subleaf).ecx & OFF, ..rich(leaf, subleaf) },
+        _ => rich(leaf, subleaf),
+    };
+    assert_eq!(answer(&THIRD, 1, 0, &host).ecx & (masks::NEED_XSAVE | masks::OSXSAVE), 0);
+    assert_eq!(answer(&THIRD, 0xd, 0, &host), Leaf::default());
+}
