@@ -237,8 +237,9 @@ fn start(page: u64, (index, id): (usize, u32), tries: usize) -> bool {
 
 /// The first Rust code of another CPU, still on the tables of the entry.
 extern "C" fn arrive(index: usize) -> ! {
-    control::init_this_cpu();
+    // The handlers come first, so that a fault in what follows is told.
     percpu::init(index);
+    control::init_this_cpu();
     space::activate(space::kernel_root());
     lapic::init_this_cpu();
     let entry = ENTRY.load(Ordering::Acquire);

@@ -2,6 +2,7 @@
 //! Boot tests with a plan of their own: they boot the default system and talk to it by the operator's line.
 
 mod checkpoints;
+mod early;
 mod example;
 mod hostile;
 mod line;
@@ -22,6 +23,7 @@ use succession::circumstances;
 
 /// All of them, with their names.
 pub const SCENARIOS: &[(&str, Script)] = &[
+    ("boot-early-faults-are-told", early::faults_are_told),
     ("main-job", main_job),
     ("restart-console", restart::console),
     ("restart-operator", restart::operator),
