@@ -89,11 +89,36 @@ fn matrix() -> Vec<BootTest> {
     }
     let uefi = Machine { uefi: true, ..Machine::default() };
     tests.push(BootTest::new("boot-uefi", uefi, says(&[SERVICES_RUN])));
-    let without = |cpu: &str| Machine { cpu: cpu.to_owned(), ..Machine::default() };
-    tests.push(BootTest::new("boot-no-svm", without("qemu64,-svm"), says(&[SERVICES_RUN, "no SVM"])));
-    tests.push(BootTest::new("boot-no-npt", without("qemu64,+svm"), says(&[SERVICES_RUN, "nested paging"])));
+    for (name, cpu, lines) in PROCESSORS {
+        let machine = Machine { cpu: (*cpu).to_owned(), ..Machine::default() };
+        tests.push(BootTest::new(name, machine, says(lines)));
+    }
     tests
 }
+
+/// Says that a guest of the default system runs.
+const GUEST_RUNS: &str = "[heartbeat] | beat 3 ";
+
+/// The emulator's processor models: those with SVM and nested paging run VMs, others run the services and say why there
+/// are no VMs, and those that cannot run the core say what they lack.
+const PROCESSORS: &[(&str, &str, &[&str])] = &[
+    ("boot-cpu-max-4-level", "max,-la57", &[SERVICES_RUN, GUEST_RUNS]),
+    ("boot-cpu-qemu64-npt", "qemu64,+svm,+npt,+vgif", &[SERVICES_RUN, GUEST_RUNS]),
+    ("boot-cpu-phenom", "phenom,check=off", &[SERVICES_RUN, GUEST_RUNS]),
+    ("boot-cpu-opteron-g4", "Opteron_G4,check=off", &[SERVICES_RUN, GUEST_RUNS]),
+    ("boot-cpu-opteron-g5", "Opteron_G5,check=off", &[SERVICES_RUN, GUEST_RUNS]),
+    ("boot-cpu-epyc", "EPYC,check=off", &[SERVICES_RUN, GUEST_RUNS]),
+    ("boot-cpu-epyc-x2apic", "EPYC,check=off,+x2apic,+vgif", &[SERVICES_RUN, GUEST_RUNS]),
+    ("boot-cpu-epyc-milan", "EPYC-Milan,check=off", &[SERVICES_RUN, GUEST_RUNS]),
+    ("boot-cpu-epyc-genoa", "EPYC-Genoa,check=off", &[SERVICES_RUN, GUEST_RUNS]),
+    ("boot-no-svm", "qemu64,-svm", &[SERVICES_RUN, "no SVM"]),
+    ("boot-cpu-intel", "Skylake-Server,check=off", &[SERVICES_RUN, "no SVM"]),
+    ("boot-no-npt", "qemu64,+svm", &[SERVICES_RUN, "nested paging"]),
+    ("boot-cpu-opteron-g3", "Opteron_G3,check=off", &[SERVICES_RUN, "nested paging"]),
+    ("boot-no-nx", "max,-nx", &["core: the processor lacks no-execute pages (NX)"]),
+    ("boot-no-pge", "max,-pge", &["core: the processor lacks global pages (PGE)"]),
+    ("boot-no-long-mode", "max,-lm", &["core: the processor has no 64-bit mode"]),
+];
 
 /// One test per case of the suite.
 fn suite_tests(long: bool) -> Result<Vec<BootTest>> {
