@@ -9,7 +9,7 @@ use crate::hold::{Abort, Grip, Hold, Outcome};
 use crate::invoke::{Opened, ask_pager, open_page};
 use crate::state::{self, CpuState};
 use crate::{lookup, thread, time};
-use ::vcpu::exit::{Cause, decode};
+use ::vcpu::exit::Cause;
 use abi::error::Error;
 use abi::rights::Rights;
 use abi::vcpu::{Exit, access};
@@ -153,8 +153,7 @@ impl Run {
     }
 
     fn round(&self, cpu: &CpuState) -> Round {
-        let raw = svm::run(self.svm, &self.pages);
-        match decode(&raw) {
+        match svm::run(self.svm, &self.pages) {
             Cause::HostInterrupt | Cause::HostNmi => self.let_interrupts_in(cpu),
             Cause::Reflect(exception) => {
                 svm::reflect(&self.pages, exception);

@@ -2,10 +2,9 @@
 //! What can be known about a virtual CPU without a processor that runs it.
 //!
 //! Owns the meaning of exits (`exit`), of injected events (`event`), which states a VMM may give to a vCPU
-//! (`state`, `fpu`, measured against `limits`), and which instructions and registers a guest is let alone
-//! with (`policy`). Everything a VMM gives is alleged until it has passed here; what passes can neither be
+//! (`state`, `fpu`, measured against `limits`). Everything a VMM gives is alleged until it has passed here; what passes can neither be
 //! refused by VMRUN (APM vol. 2, 15.5.1) nor fault in the core when it is put into a register.
-//! The instructions themselves, and the layout of the control block, are in `x86_machine::svm`.
+//! How a vendor reports an exit, and what it is told to intercept, is in `svm`.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -13,7 +12,6 @@ pub mod event;
 pub mod exit;
 pub mod fpu;
 pub mod limits;
-pub mod policy;
 pub mod state;
 
 /// Which field of the state was refused; the number is what a VMM reads in info0 of `Exit::InvalidState`.

@@ -8,8 +8,8 @@ use crate::{fpu, msr};
 use abi::boot::MAX_CPUS;
 use core::cell::{Cell, OnceCell, UnsafeCell};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use svm::policy::{IO_MAP_BYTES, MSR_MAP_BYTES, msr_map};
 use vcpu::limits::Limits;
-use vcpu::policy::{IO_MAP_BYTES, MSR_MAP_BYTES, msr_map};
 
 const EFER_SVME: u64 = 1 << 12;
 const VM_HSAVE_PA: u32 = 0xc001_0117;

@@ -9,9 +9,11 @@ use super::vmcb::{Vmcb, interrupt_control};
 use crate::cpu::rdtsc;
 use abi::vcpu::{Exit, gpr, group};
 use core::sync::atomic::Ordering::Relaxed;
-use vcpu::exit::RawExit;
+use svm::exit::{RawExit, decode};
+use svm::policy;
+use vcpu::event;
+use vcpu::exit::Cause;
 use vcpu::state::{Msrs, System};
-use vcpu::{event, policy};
 
 core::arch::global_asm!(include_str!("enter.S"));
 
@@ -67,13 +69,13 @@ pub fn flush_next(pages: &Pages) {
 ///
 /// What the VMM has marked in the page is taken first; if it is refused, nothing is taken, nothing runs, and the exit
 /// decodes as [`Exit::InvalidState`].
-pub fn run(cpu: &Cpu, pages: &Pages) -> RawExit {
+pub fn run(cpu: &Cpu, pages: &Pages) -> Cause {
     let (vmcb, shared, private) = (pages.vmcb, pages.shared, pages.private);
     let dirty = shared.dirty.get();
     if dirty != 0 {
         shared.dirty.set(0);
         if let Err(field) = transfer::import(cpu, pages, dirty) {
-            return RawExit::refused(field);
+            return decode(&RawExit::refused(field));
         }
     }
     let mut injected = private.pending_event.get();
@@ -82,7 +84,7 @@ pub fn run(cpu: &Cpu, pages: &Pages) -> RawExit {
         shared.inject.set(0);
         match event::alleged(wanted) {
             Ok(event) => injected = event.unwrap_or(injected),
-            Err(field) => return RawExit::refused(field),
+            Err(field) => return decode(&RawExit::refused(field)),
         }
     }
     vmcb.event_injection.set(injected);
@@ -101,11 +103,11 @@ pub fn run(cpu: &Cpu, pages: &Pages) -> RawExit {
         RawExit { code: vmcb.exit_code.get(), info1: vmcb.exit_info1.get(), info2: vmcb.exit_info2.get() };
     if raw.code as u32 == INVALID {
         recover(pages);
-        return RawExit { info1: 0, ..raw };
+        return decode(&RawExit { info1: 0, ..raw });
     }
     private.unproven.set(false);
     vmcb.tlb_control.set(0);
-    raw
+    decode(&raw)
 }
 
 /// An exception that was intercepted is the guest's after all: the next round injects it.

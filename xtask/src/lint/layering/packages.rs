@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &str, u8)] = &[
     ("hv/paging", "understudy-paging", 1),
     ("hv/vcpu", "understudy-vcpu", 1),
     ("hv/processor", "understudy-processor", 1),
+    ("hv/svm", "understudy-svm", 1),
     ("hv/firmware", "understudy-firmware", 1),
     ("hv/x86", "understudy-x86", 2),
     ("hv/store", "understudy-store", 2),
