@@ -120,6 +120,8 @@ pub mod instruction {
     pub const VIRTUALIZATION: u64 = 5;
     /// RSM.
     pub const RSM: u64 = 6;
+    /// RDPRU.
+    pub const RDPRU: u64 = 7;
 }
 
 /// Event to inject, and event whose delivery an exit cut short: bits 0-7 vector, 8-10 [`event`] type, 11 "has an error

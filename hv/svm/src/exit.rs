@@ -55,6 +55,7 @@ const MONITOR: u64 = 0x8a;
 const MWAIT: u64 = 0x8b;
 const MWAIT_ARMED: u64 = 0x8c;
 const XSETBV: u64 = 0x8d;
+const RDPRU: u64 = 0x8e;
 const NPF: u64 = 0x400;
 
 /// What an exit means.
@@ -85,6 +86,7 @@ pub const fn decode(raw: &RawExit) -> Cause {
         MONITOR => (Exit::Instruction, [instruction::MONITOR, 0, 0, 0]),
         MWAIT | MWAIT_ARMED => (Exit::Instruction, [instruction::MWAIT, 0, 0, 0]),
         RDPMC => (Exit::Instruction, [instruction::RDPMC, 0, 0, 0]),
+        RDPRU => (Exit::Instruction, [instruction::RDPRU, 0, 0, 0]),
         RSM => (Exit::Instruction, [instruction::RSM, 0, 0, 0]),
         INVLPGA | VMRUN | VMLOAD..=SKINIT => (Exit::Instruction, [instruction::VIRTUALIZATION, 0, 0, 0]),
         EXCEPTION..INTR => (Exit::Exception, [raw.code - EXCEPTION, raw.info1, 0, 0]),
@@ -160,6 +162,7 @@ mod tests {
     fn every_code_means_something_and_its_own() {
         assert_eq!(raw(0x52, 0, 0), Cause::Guest(Exit::Exception, [18, 0, 0, 0]));
         assert_eq!(raw(0x5f, 0, 0), Cause::Guest(Exit::Exception, [31, 0, 0, 0]));
+        assert_eq!(raw(0x8e, 0, 0), Cause::Guest(Exit::Instruction, [instruction::RDPRU, 0, 0, 0]));
         assert_eq!(raw(0x60, 0, 0), Cause::HostInterrupt);
         assert_eq!(raw(0x7f, 0, 0), Cause::Guest(Exit::Shutdown, [0; 4]));
         for code in [0x80, 0x82, 0x83, 0x84, 0x85, 0x86, 0x7a] {
@@ -168,7 +171,7 @@ mod tests {
                 Cause::Guest(Exit::Instruction, [instruction::VIRTUALIZATION, 0, 0, 0])
             );
         }
-        for code in [0u64, 0x3f, 0x65, 0x87, 0x88, 0x8e, 0x3ff, 0x401, 0x403, 1 << 40] {
+        for code in [0u64, 0x3f, 0x65, 0x87, 0x88, 0x8f, 0x3ff, 0x401, 0x403, 1 << 40] {
             assert_eq!(raw(code, 5, 6), Cause::Guest(Exit::Unknown, [code, 5, 6, 0]));
         }
     }

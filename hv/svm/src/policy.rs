@@ -9,8 +9,9 @@
 /// Intercept vector at offset 0x0c of the control block: INTR, NMI, SMI, INIT, RDPMC, CPUID, RSM, INVD, HLT, INVLPGA, I/O, MSR,
 /// task switch, FERR_FREEZE, shutdown. Bit 4 (VINTR) comes and goes with [`WINDOW`].
 pub const INTERCEPTS_1: u32 = bits(&[0, 1, 2, 3, 15, 18, 19, 22, 24, 26, 27, 28, 29, 30, 31]);
-/// Intercept vector at offset 0x10: VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, WBINVD, MONITOR, MWAIT (both), XSETBV.
-pub const INTERCEPTS_2: u32 = bits(&[0, 1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13]);
+/// Intercept vector at offset 0x10: VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, WBINVD, MONITOR, MWAIT (both),
+/// XSETBV, RDPRU (which reads counters of the machine).
+pub const INTERCEPTS_2: u32 = bits(&[0, 1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 14]);
 /// Exceptions: #DB and #AC, which a guest can make raise themselves for ever (each raises the next while it is delivered, and no
 /// interrupt of the machine comes through: XSA-156), so each is injected anew by the core; and #MC.
 pub const EXCEPTIONS: u32 = bits(&[1, 17, 18]);
@@ -108,6 +109,8 @@ mod tests {
         for bit in [0, 1, 2, 18, 27, 28, 31] {
             assert_ne!(INTERCEPTS_1 >> bit & 1, 0);
         }
+        let rdpru = 14;
+        assert_ne!(INTERCEPTS_2 >> rdpru & 1, 0);
         assert_eq!(INTERCEPTS_1 & WINDOW, 0);
         for vector in [1, 17, 18] {
             assert_ne!(EXCEPTIONS >> vector & 1, 0);

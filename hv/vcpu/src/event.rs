@@ -45,6 +45,15 @@ pub const fn reflected(exception: u64, pending: u64) -> u64 {
     if pending & VALID != 0 && pending & TYPE != EXCEPTION { pending } else { exception }
 }
 
+/// DR7 once an event is injected: delivering #DB clears GD (APM vol. 2, 13.1.1), injecting it does not. A guest whose
+/// handler touches a debug register would get #DB for ever.
+#[must_use]
+pub const fn dr7_after(event: u64, dr7: u64) -> u64 {
+    const GENERAL_DETECT: u64 = 1 << 13;
+    let is_debug = event & (VALID | TYPE | VECTOR) == VALID | EXCEPTION | 1;
+    if is_debug { dr7 & !GENERAL_DETECT } else { dr7 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +99,16 @@ mod tests {
         assert_eq!(reflected(debug, page_fault), debug);
         assert_eq!(reflected(debug, VALID | INTERRUPT | 0x20), VALID | INTERRUPT | 0x20);
         assert_eq!(reflected(debug, VALID | NMI | 2), VALID | NMI | 2);
+    }
+
+    #[test]
+    fn a_debug_exception_and_nothing_else_clears_general_detect() {
+        assert_eq!(dr7_after(VALID | EXCEPTION | 1, 0x2401), 0x401);
+        for other in
+            [0, EXCEPTION | 1, VALID | EXCEPTION | HAS_ERROR | 17, VALID | NMI | 2, VALID | INTERRUPT | 1]
+        {
+            assert_eq!(dr7_after(other, 0x2401), 0x2401, "{other:x}");
+        }
     }
 
     #[test]

@@ -50,12 +50,42 @@ pub const EFER_LMA: u64 = 1 << 10;
 /// EFER.SVME: always set in the control block, never seen by the guest.
 pub const EFER_SVME: u64 = 1 << 12;
 
-/// CR4 bits by the CPUID bit that announces each.
-const CR4_LEAF1_ECX: [(u32, u32); 2] = [(17, 17), (26, 18)];
-const CR4_LEAF7_EBX: [(u32, u32); 3] = [(0, 16), (7, 20), (20, 21)];
-const CR4_LEAF7_ECX: [(u32, u32); 3] = [(2, 11), (3, 22), (16, 12)];
-/// VME to PCE, OSFXSR, OSXMMEXCPT.
-const CR4_ALWAYS: u64 = 0x7ff;
+/// What lets a guest have a bit of CR4.
+#[derive(Clone, Copy)]
+enum Allowed {
+    Always,
+    /// A bit of CPUID, by register.
+    Leaf1Ecx(u32),
+    Leaf7Ebx(u32),
+    Leaf7Ecx(u32),
+    Never,
+}
+
+/// The policy over all bits of CR4 (APM vol. 2, 3.1.3). A guest writes CR4 itself, so each bit that a processor takes and
+/// that is harmless is allowed where it is announced; one that nobody has thought about is refused.
+///
+/// CET (bit 23) is harmless: what it switches on is in MSRs that exit, and VMMs refuse them.
+const fn cr4_bit(bit: u32) -> Allowed {
+    use Allowed::{Always, Leaf1Ecx, Leaf7Ebx, Leaf7Ecx, Never};
+    match bit {
+        // VME to PCE, OSFXSR, OSXMMEXCPT.
+        0..=10 => Always,
+        // UMIP, LA57.
+        11 => Leaf7Ecx(2),
+        12 => Leaf7Ecx(16),
+        // FSGSBASE, PCIDE, OSXSAVE, SMEP, SMAP, PKE, CET.
+        16 => Leaf7Ebx(0),
+        17 => Leaf1Ecx(17),
+        18 => Leaf1Ecx(26),
+        20 => Leaf7Ebx(7),
+        21 => Leaf7Ebx(20),
+        22 => Leaf7Ecx(3),
+        23 => Leaf7Ecx(7),
+        // VMXE, SMXE, KL, PKS, UINTR, LASS, LAM, FRED and what is reserved.
+        _ => Never,
+    }
+}
+
 /// EFER bits by the bit of leaf 0x8000_0001 EDX that announces each: SCE, LME, LMA, NXE, FFXSR.
 const EFER_EXTENDED_EDX: [(u32, u32); 5] = [(11, 0), (29, 8), (29, 10), (20, 11), (25, 14)];
 /// Components that we carry: x87, SSE, AVX, the three of AVX-512, PKRU.
@@ -67,10 +97,14 @@ impl Limits {
     /// The limits that follow from `facts`.
     #[must_use]
     pub fn new(facts: &Facts) -> Self {
-        let mut cr4 = CR4_ALWAYS;
-        cr4 |= translate(facts.leaf1_ecx, &CR4_LEAF1_ECX);
-        cr4 |= translate(facts.leaf7_ebx, &CR4_LEAF7_EBX);
-        cr4 |= translate(facts.leaf7_ecx, &CR4_LEAF7_ECX);
+        let allowed = |bit: &u32| match cr4_bit(*bit) {
+            Allowed::Always => true,
+            Allowed::Leaf1Ecx(from) => facts.leaf1_ecx >> from & 1 == 1,
+            Allowed::Leaf7Ebx(from) => facts.leaf7_ebx >> from & 1 == 1,
+            Allowed::Leaf7Ecx(from) => facts.leaf7_ecx >> from & 1 == 1,
+            Allowed::Never => false,
+        };
+        let cr4 = (0..64).filter(allowed).map(|bit| 1 << bit).sum();
         let translation_cache_extension = u64::from(facts.extended_ecx >> 17 & 1) << 15;
         let physical_bits = (facts.address_sizes & 0xff).clamp(32, 52);
         Self {
@@ -138,6 +172,23 @@ pub(crate) mod tests {
         assert_eq!(rich.cr4, 0x7ff | 1 << 11 | 1 << 12 | 1 << 16 | 1 << 18 | 1 << 20 | 1 << 21 | 1 << 22);
         let poor = Limits::new(&Facts::default());
         assert_eq!((poor.cr4, poor.efer, poor.xcr0, poor.linear_bits), (0x7ff, 0, 0, 48));
+    }
+
+    #[test]
+    fn a_bit_of_cr4_that_nobody_has_thought_about_is_refused() {
+        let all = Facts { leaf1_ecx: u32::MAX, leaf7_ebx: u32::MAX, leaf7_ecx: u32::MAX, ..facts() };
+        assert_eq!(Limits::new(&all).cr4, 0x00f7_1fff);
+    }
+
+    #[test]
+    fn each_bit_of_cr4_follows_its_own_bit_of_cpuid() {
+        let places = [(0, 17), (0, 26), (1, 0), (1, 7), (1, 20), (2, 2), (2, 3), (2, 7), (2, 16)];
+        for ((register, from), bit) in places.into_iter().zip([17, 18, 16, 20, 21, 11, 22, 23, 12]) {
+            let value = |number| if number == register { 1 << from } else { 0 };
+            let facts =
+                Facts { leaf1_ecx: value(0), leaf7_ebx: value(1), leaf7_ecx: value(2), ..Facts::default() };
+            assert_eq!(Limits::new(&facts).cr4, 0x7ff | 1 << bit, "{bit}");
+        }
     }
 
     #[test]

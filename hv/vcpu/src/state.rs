@@ -10,11 +10,13 @@ use crate::limits::{EFER_LMA, EFER_LME, EFER_SVME, Limits};
 use abi::vcpu::{Segment, segment};
 
 const CR0_PE: u64 = 1;
+const CR0_WP: u64 = 1 << 16;
 const CR0_NW: u64 = 1 << 29;
 const CR0_CD: u64 = 1 << 30;
 const CR0_PG: u64 = 1 << 31;
 const CR4_PAE: u64 = 1 << 5;
 const CR4_PCIDE: u64 = 1 << 17;
+const CR4_CET: u64 = 1 << 23;
 const CODE_LONG: u16 = 1 << 9;
 const CODE_DEFAULT_BIG: u16 = 1 << 10;
 /// Attribute bits that exist.
@@ -119,6 +121,8 @@ impl System {
         ensure(self.cr0 >> 32 == 0 && self.cr0 & (CR0_NW | CR0_CD) != CR0_NW, InvalidField::Cr0)?;
         ensure(self.cr3 & !limits.cr3 == 0, InvalidField::Cr3)?;
         ensure(self.cr4 & !limits.cr4 == 0, InvalidField::Cr4)?;
+        // The processor refuses the one without the other (APM vol. 2, 3.1.3).
+        ensure(self.cr4 & CR4_CET == 0 || self.cr0 & CR0_WP != 0, InvalidField::Cr4)?;
         ensure(self.cr8 <= 0xf, InvalidField::Cr8)?;
         self.check_mode(limits)?;
         ensure(xcr0_is_valid(self.xcr0, limits), InvalidField::Xcr0)?;

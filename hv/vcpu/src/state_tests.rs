@@ -100,3 +100,13 @@ fn rflags_keep_only_what_exists() {
     assert_eq!(rflags(0), 2);
     assert_eq!(rflags(u64::MAX), 0x3f_7fd7);
 }
+
+#[test]
+fn cet_comes_with_write_protection_only() {
+    let limits = Limits { cr4: limits().cr4 | 1 << 23, ..limits() };
+    let mut state = System::reset();
+    state.cr4 |= 1 << 23;
+    assert_eq!(state.check(&limits), Err(InvalidField::Cr4));
+    state.cr0 |= 1 << 16;
+    assert_eq!(state.check(&limits), Ok(()));
+}

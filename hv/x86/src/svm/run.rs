@@ -112,8 +112,9 @@ pub fn run(cpu: &Cpu, pages: &Pages) -> Cause {
 
 /// An exception that was intercepted is the guest's after all: the next round injects it.
 pub fn reflect(pages: &Pages, exception: u64) {
-    let pending = &pages.private.pending_event;
+    let (pending, dr7) = (&pages.private.pending_event, &pages.vmcb.dr7);
     pending.set(event::reflected(exception, pending.get()));
+    dr7.set(event::dr7_after(pending.get(), dr7.get()));
 }
 
 /// Tells the VMM: exit, details, and the groups of state that it sees at every exit and that it wants.
