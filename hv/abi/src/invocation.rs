@@ -131,6 +131,9 @@ invocations! {
     /// Derive a capability to a part of the range. MANAGE. In: w0 = first port, w1 = last port, w2 = cptr of a CNode (MANAGE),
     /// w3 = index. Errors: OutOfRange, SlotOccupied, TooDeep.
     PortNarrow = 0x82,
+    /// Write up to 24 bytes, one after the other, to one port of 8 bits. WRITE. In: w0 = port | count << 16, w1 to w3 = the bytes, the first one
+    /// lowest. Errors: OutOfRange, InvalidArgument (count is 0 or above 24).
+    PortOutBytes = 0x83,
 
     /// Describe. Out: w0 = index, w1 = APIC id, w2 = 1 if online, w3 = TSC ticks spent idle (0 for another CPU).
     CpuDescribe = 0x90,

@@ -93,6 +93,20 @@ impl Cap<PortRange> {
         self.write(port, 4, value)
     }
 
+    /// Writes up to 24 bytes to one port, in one system call.
+    ///
+    /// # Errors
+    /// See [`Invocation::PortOutBytes`].
+    pub fn out_bytes(self, port: u16, bytes: &[u8]) -> Result<(), Error> {
+        let mut block = [0; 24];
+        block.get_mut(..bytes.len()).ok_or(Error::InvalidArgument)?.copy_from_slice(bytes);
+        let mut words = [u64::from(port) | (bytes.len() as u64) << 16, 0, 0, 0];
+        for (word, part) in words.iter_mut().skip(1).zip(block.chunks_exact(8)) {
+            *word = u64::from_le_bytes(part.try_into().unwrap_or_default());
+        }
+        self.invoke(Invocation::PortOutBytes, words).map(|_| ())
+    }
+
     /// Derives a capability to the ports from `first` to `last` into slot `index` of `node`.
     ///
     /// # Errors

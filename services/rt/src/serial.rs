@@ -51,9 +51,7 @@ impl Serial {
             if !self.wait() {
                 return;
             }
-            for &byte in chunk {
-                let _ = self.ports.out8(self.base, byte);
-            }
+            let _ = self.ports.out_bytes(self.base, chunk);
         }
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Port ranges: in, out, narrow.
+//! Port ranges: in, out, bytes out, narrow.
 
 use super::Call;
 use crate::hold::{Abort, Grip, Outcome};
@@ -33,6 +33,16 @@ pub fn invoke(call: &Call) -> Outcome {
                 4 => port::out32(checked(call, w0, w1)?, w2 as u32),
                 _ => return Err(Abort::Error(Error::InvalidArgument)),
             }
+            call.answer(&[])
+        }
+        Invocation::PortOutBytes => {
+            call.need(Rights::WRITE)?;
+            let (port, count) = (checked(call, w0 & 0xffff, 1)?, w0 >> 16);
+            if !(1..=24).contains(&count) {
+                return Err(Abort::Error(Error::InvalidArgument));
+            }
+            let bytes = [w1, w2, w3].into_iter().flat_map(u64::to_le_bytes);
+            bytes.take(count as usize).for_each(|byte| port::out8(port, byte));
             call.answer(&[])
         }
         Invocation::PortNarrow => {

@@ -2,11 +2,12 @@
 //! Ports, interrupt lines, CPUs, the machine.
 
 use abi::boot::slot;
+use abi::invocation::Invocation;
 use abi::rights::Rights;
 use rt::cap::{Cap, Interrupt, Machine, PortRange};
 use rt::device::Line;
 use rt::serial::COM1;
-use rt::{Error, time};
+use rt::{Error, syscall, time};
 
 use crate::context::Context;
 use crate::outcome::{Outcome, Tried, equal, refuses};
@@ -28,12 +29,25 @@ pub fn ports(context: &mut Context) -> Outcome {
     refuses(narrow.in8(COM1 + 8), Error::OutOfRange, "a port behind")?;
     refuses(narrow.in16(COM1 + 7), Error::OutOfRange, "half a word behind")?;
     refuses(narrow.read(COM1, 3), Error::InvalidArgument, "three bytes")?;
+    // The last of the bytes written to one port stays in it.
+    narrow.out_bytes(scratch_register, &[1; 23]).tried("23 bytes")?;
+    equal(narrow.in8(scratch_register).tried("read")?, 1, "after 23 bytes")?;
+    let mut block = [2; 24];
+    block[23] = 3;
+    narrow.out_bytes(scratch_register, &block).tried("24 bytes")?;
+    equal(narrow.in8(scratch_register).tried("read")?, 3, "after 24 bytes")?;
+    refuses(narrow.out_bytes(scratch_register, &[]), Error::InvalidArgument, "no bytes")?;
+    let many = [u64::from(scratch_register) | 25 << 16, 0, 0, 0];
+    let label = Invocation::PortOutBytes as u32;
+    refuses(syscall::call4(narrow.cptr(), label, many), Error::InvalidArgument, "25 bytes")?;
+    refuses(narrow.out_bytes(COM1 + 8, &[0]), Error::OutOfRange, "bytes to a port behind")?;
     let slot = context.slot();
     let node = context.node;
     refuses(narrow.narrow(COM1, COM1 + 8, node, slot), Error::OutOfRange, "widening")?;
     refuses(narrow.narrow(COM1 + 2, COM1 + 1, node, slot), Error::OutOfRange, "a range that ends before")?;
     let reader = context.derive(narrow, Rights::READ, 0)?;
     refuses(reader.out8(scratch_register, 0), Error::MissingRights, "write without WRITE")?;
+    refuses(reader.out_bytes(scratch_register, &[0]), Error::MissingRights, "bytes without WRITE")?;
     refuses(reader.narrow(COM1, COM1, node, slot), Error::MissingRights, "narrow without MANAGE")?;
     refuses(all.in16(u16::MAX), Error::OutOfRange, "beyond the last port")
 }
