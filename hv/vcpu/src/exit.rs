@@ -12,7 +12,7 @@ pub enum Cause {
     HostNmi,
     /// An exception that was intercepted for the sake of the machine only: its event, for [`crate::event::reflected`].
     Reflect(u64),
-    /// A nested page fault, for the core to look at first: guest-physical address, access ([`access`]).
+    /// A nested page fault, for the core to look at first: guest-physical address, access ([`abi::vcpu::access`]).
     Memory(u64, u64),
     /// Something for the VMM.
     Guest(Exit, [u64; 4]),
