@@ -53,7 +53,7 @@ pub fn idle_wait() {
 
 /// Lets interrupts in for a moment.
 pub fn interrupt_window() {
-    // SAFETY: as in `idle_wait`.
+    // SAFETY: the entries save and restore everything that this code uses.
     unsafe { asm!("sti", "nop", "cli", options(nostack)) };
 }
 

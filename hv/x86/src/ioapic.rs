@@ -35,7 +35,8 @@ static CONTROLLERS: Once<Controllers> = Once::new();
 static LOCK: SpinLock = SpinLock::new();
 
 fn read(io_apic: IoApic, register: u32) -> u32 {
-    // SAFETY: the page is mapped uncached by the boot code before `init`; an interrupt does nothing to memory.
+    // SAFETY: the page is mapped uncached by the boot code before `init`; an interrupt does nothing
+    // to memory.
     unsafe {
         mmio::write(io_apic.address + SELECT, register);
         mmio::read(io_apic.address + WINDOW)
@@ -43,7 +44,8 @@ fn read(io_apic: IoApic, register: u32) -> u32 {
 }
 
 fn write(io_apic: IoApic, register: u32, value: u32) {
-    // SAFETY: as for `read`.
+    // SAFETY: the page is mapped uncached by the boot code before `init`; a line can only be routed
+    // to vectors of our IDT.
     unsafe {
         mmio::write(io_apic.address + SELECT, register);
         mmio::write(io_apic.address + WINDOW, value);

@@ -77,7 +77,8 @@ fn read(register: u32) -> u32 {
     if x2apic() {
         msr::read(msr::X2APIC + register / 16) as u32
     } else {
-        // SAFETY: the page is mapped uncached before a local APIC is used; reads change nothing in memory.
+        // SAFETY: the page is mapped uncached before a local APIC is used; reads change nothing in
+        // memory.
         unsafe { mmio::read(base() + u64::from(register)) }
     }
 }
@@ -87,7 +88,8 @@ fn write(register: u32, value: u32) {
         // SAFETY: the APIC interrupts CPUs; what it can make them do is in our IDT.
         unsafe { msr::write(msr::X2APIC + register / 16, u64::from(value)) };
     } else {
-        // SAFETY: as above; the page is mapped uncached.
+        // SAFETY: the page is mapped uncached before a local APIC is used; it interrupts CPUs, and
+        // what that can make them do is in our IDT.
         unsafe { mmio::write(base() + u64::from(register), value) };
     }
 }
@@ -174,7 +176,8 @@ pub(crate) fn send_startup(apic_id: u32, page: u64) {
 fn command(apic_id: u32, low: u32) {
     if x2apic() {
         // WRMSR of the command register does not wait for earlier stores.
-        // SAFETY: a fence, and a command as in `write`.
+        // SAFETY: a fence; the command interrupts a CPU, and what that can make it do is in its own
+        // IDT.
         unsafe {
             asm!("mfence", "lfence", options(nostack, preserves_flags));
             msr::write(msr::X2APIC + COMMAND / 16, u64::from(apic_id) << 32 | u64::from(low));

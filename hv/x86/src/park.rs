@@ -98,7 +98,9 @@ pub(crate) fn place() -> Option<(u32, u32)> {
     let code = &raw const understudy_park;
     let length = (&raw const understudy_park_end) as usize - code as usize;
     mailbox.clear();
-    // SAFETY: as for the mailbox; the code is shorter than what is left of the page before the parameters of a start.
+    // SAFETY: the page is in the window and was given to this image for the start of CPUs. LOOP is
+    // behind the mailbox, and the code is shorter than what is left from there to the parameters of
+    // a start. No CPU executes it: this one alone parks.
     unsafe { core::ptr::copy_nonoverlapping(code, window::to_virt(page + LOOP) as *mut u8, length) };
     Some(((page + LOOP) as u32, page as u32))
 }

@@ -13,7 +13,9 @@ macro_rules! port {
         #[must_use]
         pub fn $read(port: u16) -> $word {
             let value: $word;
-            // SAFETY: see the header.
+            // SAFETY: reads a register of a device. By the header the port is one of this crate's
+            // devices or was given away by a capability, and no port of the estate reaches the
+            // memory of the core.
             unsafe {
                 asm!(concat!("in ", $register, ", dx"), out($register) value, in("dx") port,
                      options(nomem, nostack, preserves_flags));
@@ -23,7 +25,9 @@ macro_rules! port {
 
         #[doc = concat!("Writes ", $bits, " bits.")]
         pub fn $write(port: u16, value: $word) {
-            // SAFETY: see the header.
+            // SAFETY: writes a register of a device. By the header the port is one of this crate's
+            // devices or was given away by a capability, and no port of the estate reaches the
+            // memory of the core.
             unsafe {
                 asm!(concat!("out dx, ", $register), in($register) value, in("dx") port,
                      options(nomem, nostack, preserves_flags));

@@ -213,7 +213,8 @@ fn start(page: u64, (index, id): (usize, u32), tries: usize) -> bool {
         index: index as u64,
     };
     ARRIVED.store(0, Ordering::Release);
-    // SAFETY: as in `write_start_page`; the CPU that the last parameters were for has read them.
+    // SAFETY: the page is ours and in the window, and the parameters end within it. The CPU that
+    // the last ones were for has read them: it has arrived, or has been sent an INIT.
     unsafe { ((window::to_virt(page) + PARAMETERS as u64) as *mut Parameters).write(parameters) };
     let parked = offset_in_code(&raw const understudy_start_parked);
     let resumed = park::resume(id, page as u32 + parked as u32);

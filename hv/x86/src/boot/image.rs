@@ -43,7 +43,8 @@ pub(crate) fn early_root() -> u64 {
 pub(crate) fn revive_early_tables() {
     const PRESENT_WRITABLE: u64 = 3;
     let root = early_root();
-    // SAFETY: as below.
+    // SAFETY: the first page of the tables is the root; its entries are atomics. No CPU has it
+    // loaded but one that comes or leaves, for which they are set.
     let entries = unsafe { &*(&raw const understudy_early_tables).cast::<[AtomicU64; 512]>() };
     entries[0].store(root + 0x1000 + PRESENT_WRITABLE, Ordering::Relaxed);
     entries[511].store(root + 0x2000 + PRESENT_WRITABLE, Ordering::Relaxed);

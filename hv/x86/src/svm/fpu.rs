@@ -92,7 +92,8 @@ fn switch(cpu: &Cpu, next: Option<&Pages>) {
     with_fpu(|| restore_area(limits, page));
     write_breakpoints(&page.dr);
     if limits.tsc_aux {
-        // SAFETY: the register exists, takes what has been checked, and concerns nothing but itself.
+        // SAFETY: the register exists, takes what has been checked, and concerns nothing but
+        // itself.
         unsafe { msr::write(TSC_AUX, page.tsc_aux.get()) };
     }
     page.home.store(cpu.index.get() + 1, Release);
@@ -102,13 +103,15 @@ fn switch(cpu: &Cpu, next: Option<&Pages>) {
 fn save_area(limits: &Limits, page: &PrivatePage) {
     let area = page.xsave.as_ptr();
     if limits.xcr0 == 0 {
-        // SAFETY: the area has 512 bytes and more, is aligned to a page and made of cells; the FPU is enabled.
+        // SAFETY: the area has 512 bytes and more, is aligned to a page and made of cells; the FPU
+        // is enabled.
         unsafe { asm!("fxsave64 [{}]", in(reg) area, options(nostack)) };
         page.xsave[HEADER_OFFSET / 8].set(LEGACY);
         return;
     }
     set_xcr0(limits.xcr0);
-    // SAFETY: as above; XSAVE is enabled, and every component in the limits ends within the area.
+    // SAFETY: the area is aligned to a page and made of cells; the FPU and XSAVE are enabled, and
+    // every component in the limits ends within the area.
     unsafe {
         asm!("xsave64 [{}]", in(reg) area, in("eax") limits.xcr0 as u32, in("edx") 0, options(nostack));
     }
@@ -117,16 +120,18 @@ fn save_area(limits: &Limits, page: &PrivatePage) {
 
 fn restore_area(limits: &Limits, page: &PrivatePage) {
     let area = page.xsave.as_ptr();
-    // SAFETY: the FPU is enabled. Some processors keep the last instruction's addresses over a restore; FNINIT clears them, so
-    // that one guest does not see another's.
+    // SAFETY: the FPU is enabled. Some processors keep the last instruction's addresses over a
+    // restore; FNINIT clears them, so that one guest does not see another's.
     unsafe { asm!("fninit", options(nostack)) };
     if limits.xcr0 == 0 {
-        // SAFETY: the area is what FXSAVE wrote or what `vcpu::fpu` accepted, so nothing in it faults.
+        // SAFETY: the area is what FXSAVE wrote or what `vcpu::fpu` accepted, so nothing in it
+        // faults.
         unsafe { asm!("fxrstor64 [{}]", in(reg) area, options(nostack)) };
         return;
     }
     set_xcr0(limits.xcr0);
-    // SAFETY: as above, with XSAVE enabled and all components of the limits in XCR0.
+    // SAFETY: the area is what XSAVE wrote or what `vcpu::fpu` accepted, so nothing in it faults;
+    // the FPU and XSAVE are enabled, with all components of the limits in XCR0.
     unsafe {
         asm!("xrstor64 [{}]", in(reg) area, in("eax") limits.xcr0 as u32, in("edx") 0, options(nostack));
     }
@@ -134,14 +139,16 @@ fn restore_area(limits: &Limits, page: &PrivatePage) {
 }
 
 fn set_xcr0(value: u64) {
-    // SAFETY: values come from the limits, or have been checked against them; CR4.OSXSAVE is set where the limits allow any.
+    // SAFETY: values come from the limits, or have been checked against them; CR4.OSXSAVE is set
+    // where the limits allow any.
     unsafe {
         asm!("xsetbv", in("ecx") 0, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nomem, nostack));
     }
 }
 
 fn write_breakpoints(dr: &[core::cell::Cell<u64>; 4]) {
-    // SAFETY: every value is one; the breakpoints are off in the host, whose DR7 every #VMEXIT resets.
+    // SAFETY: every value is one; the breakpoints are off in the host, whose DR7 every #VMEXIT
+    // resets.
     unsafe {
         asm!(
             "mov dr0, {0}", "mov dr1, {1}", "mov dr2, {2}", "mov dr3, {3}",

@@ -119,15 +119,17 @@ impl Vmcb {
     #[must_use]
     pub fn save_area(&self) -> &[Cell<u64>; SAVE_WORDS] {
         let first = core::ptr::from_ref(self).cast::<Cell<u64>>().wrapping_add(0x400 / 8);
-        // SAFETY: (1) the words lie within the block, aligned: SAVE_WORDS end at 0x670; (2) every field there is a cell, so
-        // changing it through another cell is allowed; (3) cells of this CPU are not shared with another.
+        // SAFETY: (1) the words lie within the block, aligned: SAVE_WORDS end at 0x670; (2) every
+        // field there is a cell, so changing it through another cell is allowed; (3) cells of this
+        // CPU are not shared with another.
         unsafe { &*first.cast() }
     }
 
     /// The words of the whole block.
     #[must_use]
     pub fn words(&self) -> &[Cell<u64>; 512] {
-        // SAFETY: as in `save_area`, for the whole of the 4096 bytes.
+        // SAFETY: (1) the block is 4096 bytes, aligned; (2) every field is a cell, so changing it
+        // through another cell is allowed; (3) cells of this CPU are not shared with another.
         unsafe { &*core::ptr::from_ref(self).cast() }
     }
 }
