@@ -27,6 +27,7 @@ mod paths;
 mod process;
 mod qemu;
 mod qmp;
+mod release;
 mod run;
 mod setup;
 mod succession;
@@ -57,6 +58,8 @@ enum Action {
     Build,
     /// Build a second version of the hypervisor and sign its image (target/image/successor-VERSION.usimage)
     Successor(successor::Options),
+    /// Build what is handed out: the tool as a Debian package, the ISO, checksums (target/release-artefacts)
+    Release,
     /// Run every test, or those whose name contains a word
     Test(test::Options),
     /// Count what things cost (target/bench.json), with --check against tests/budget.toml
@@ -95,6 +98,7 @@ fn run(action: Action) -> Result<ExitCode> {
         }
         Action::Build => image::build(image::Scope::Everything).map(|_| ExitCode::SUCCESS),
         Action::Successor(options) => successor::run(&options),
+        Action::Release => release::run(),
         Action::Test(options) => test::run(&options),
         Action::Graph(options) => graph::run(&options),
         Action::Abi => abi_page::run(),

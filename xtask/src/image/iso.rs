@@ -43,6 +43,7 @@ pub fn path(scope: Scope) -> PathBuf {
     paths::in_target(match scope {
         Scope::Suite => "image/suite.iso",
         Scope::Everything => "image/understudy.iso",
+        Scope::Release => "image/understudy-release.iso",
     })
 }
 

@@ -31,6 +31,8 @@ pub enum Scope {
     Suite,
     /// The whole system.
     Everything,
+    /// The default system alone, to be handed out.
+    Release,
 }
 
 /// Builds what `scope` asks for; returns the ISO.
@@ -39,17 +41,22 @@ pub fn build(scope: Scope) -> Result<PathBuf> {
     let packages = packages::all()?;
     let wanted: Vec<&Package> = packages.iter().filter(|package| is_wanted(package, scope)).collect();
     compile(&wanted, &Edition::current()?, paths::target())?;
-    let stage = stage::Stage::open(if scope == Scope::Suite { "iso-suite" } else { "iso" })?;
+    let stage = stage::Stage::open(match scope {
+        Scope::Suite => "iso-suite",
+        Scope::Everything => "iso",
+        Scope::Release => "iso-release",
+    })?;
     put_programs(&stage, &wanted, scope)?;
-    let systems = if scope == Scope::Everything { put_systems(&stage, &packages)? } else { Vec::new() };
+    let systems = if scope == Scope::Suite { Vec::new() } else { put_systems(&stage, &packages, scope)? };
     iso::make(&stage, scope, &systems)
 }
 
 /// Stages manifests, and the Linux guests that they name.
-fn put_systems(stage: &stage::Stage, packages: &[Package]) -> Result<Vec<System>> {
+fn put_systems(stage: &stage::Stage, packages: &[Package], scope: Scope) -> Result<Vec<System>> {
     let services = packages.iter().filter(|package| package.kind == Kind::Service);
     let images: Vec<String> = services.flat_map(|package| package.programs.clone()).collect();
-    let systems = manifest::systems(&images)?;
+    let mut systems = manifest::systems(&images)?;
+    systems.retain(|system| scope != Scope::Release || system.name.is_empty());
     let linux: BTreeSet<_> = systems.iter().flat_map(System::linux_modules).collect();
     for modules in &linux {
         linux::put(stage, packages, &modules.kernel, &modules.initrd)?;
@@ -66,8 +73,12 @@ fn put_systems(stage: &stage::Stage, packages: &[Package]) -> Result<Vec<System>
 }
 
 fn is_wanted(package: &Package, scope: Scope) -> bool {
-    let quick = ["understudy", "understudy-suite"].contains(&package.name.as_str());
-    package.is_bare_program() && (scope == Scope::Everything || quick)
+    let wanted = match (scope, package.name.as_str()) {
+        (Scope::Suite, "understudy" | "understudy-suite") | (Scope::Everything, _) => true,
+        (Scope::Release, name) => name != "understudy-suite",
+        (Scope::Suite, _) => false,
+    };
+    package.is_bare_program() && wanted
 }
 
 /// Builds them into a folder.
@@ -112,7 +123,7 @@ fn put_programs(stage: &stage::Stage, packages: &[&Package], scope: Scope) -> Re
             }
         }
     }
-    if scope == Scope::Everything {
+    if scope != Scope::Suite {
         stage.put("services", &services.finish())?;
     }
     Ok(())

@@ -9,8 +9,14 @@ use std::process::Command;
 const OPTIONS: [&str; 4] = ["install", "-y", "--no-install-recommends", "--no-remove"];
 
 /// The command that installs `packages`, as one would type it.
-pub fn install_command(packages: &[&str]) -> String {
-    format!("apt-get {} {}", OPTIONS.join(" "), packages.join(" "))
+pub fn install_command(packages: &[&str], suite: Option<&str>) -> String {
+    let suite = suite.map_or_else(String::new, |suite| format!("-t {suite} "));
+    format!("apt-get {} {suite}{}", OPTIONS.join(" "), packages.join(" "))
+}
+
+/// Whether apt would install `packages` from the package lists as they are. Any user may ask.
+pub fn would_install(packages: &[&str]) -> bool {
+    process::output(apt_get().arg("--simulate").args(OPTIONS).args(packages)).is_ok()
 }
 
 /// Reads the package lists. A source that cannot be reached is not our concern as long as the packages are found.

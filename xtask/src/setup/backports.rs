@@ -20,21 +20,55 @@ struct Source {
 
 /// Makes the suite known to apt where it is not; returns its name. The package lists must be read again after.
 pub fn enable() -> Result<String> {
+    let plan = plan()?;
+    match &plan.file {
+        None => {
+            process::announce("setup", &format!("QEMU comes from {}, which apt knows already", plan.suite));
+        }
+        Some(text) => {
+            process::announce("setup", "the release's QEMU cannot be installed beside what is there;");
+            process::announce("", &format!("adding the apt source {} as {OURS}", plan.suite));
+            std::fs::write(OURS, text).with_context(|| format!("cannot write {OURS}"))?;
+        }
+    }
+    Ok(plan.suite)
+}
+
+/// What makes the suite known to apt.
+pub struct Plan {
+    /// Its name.
+    pub suite: String,
+    /// The source file to add; none where apt knows the suite.
+    file: Option<String>,
+}
+
+impl Plan {
+    /// A suite that apt knows.
+    #[cfg(test)]
+    pub fn known(suite: &str) -> Plan {
+        Plan { suite: suite.to_owned(), file: None }
+    }
+
+    /// The command that adds the source file, as root would type it.
+    pub fn command(&self) -> Option<String> {
+        let lines: Vec<String> = self.file.as_ref()?.lines().map(|line| format!("'{line}'")).collect();
+        Some(format!("printf '%s\\n' {} > {OURS}", lines.join(" ")))
+    }
+}
+
+/// Finds out what has to be done, and does nothing.
+pub fn plan() -> Result<Plan> {
     let codename =
         codename(&std::fs::read_to_string("/etc/os-release")?).context("this is not a Debian release")?;
     let suite = format!("{codename}-backports");
     let files = source_files();
     if files.iter().any(|text| text.contains(&suite)) {
-        process::announce("setup", &format!("QEMU comes from {suite}, which apt knows already"));
-        return Ok(suite);
+        return Ok(Plan { suite, file: None });
     }
     let source = files.iter().find_map(|text| find_source(text, &codename));
     let source =
         source.with_context(|| format!("no apt source of Debian {codename} to derive {suite} from"))?;
-    process::announce("setup", &format!("QEMU of {codename} cannot be installed beside what is there;"));
-    process::announce("", &format!("adding the apt source {suite} ({}) as {OURS}", source.uri));
-    std::fs::write(OURS, entry(&source, &suite)).with_context(|| format!("cannot write {OURS}"))?;
-    Ok(suite)
+    Ok(Plan { file: Some(entry(&source, &suite)), suite })
 }
 
 fn codename(os_release: &str) -> Option<String> {
@@ -108,6 +142,15 @@ mod tests {
             "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm-backports\nComponents: main\n\
              Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
         );
+    }
+
+    #[test]
+    fn the_command_for_root_writes_the_source_file() {
+        let file = Some("Types: deb\nURIs: http://mirror\n".to_owned());
+        let plan = Plan { suite: "x-backports".to_owned(), file };
+        let command = plan.command().expect("there is a file to write");
+        assert_eq!(command, format!("printf '%s\\n' 'Types: deb' 'URIs: http://mirror' > {OURS}"));
+        assert_eq!(Plan { suite: String::new(), file: None }.command(), None);
     }
 
     #[test]

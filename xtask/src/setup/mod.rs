@@ -70,7 +70,11 @@ const PREREQUISITES: &[Prerequisite] = &[
 
 /// Prerequisites that are missing and that this user may not install. Shown as the list and the command.
 #[derive(Debug)]
-pub struct Missing(Vec<&'static Prerequisite>);
+pub struct Missing {
+    prerequisites: Vec<&'static Prerequisite>,
+    /// What root types to install them, one command per line.
+    commands: Vec<String>,
+}
 
 impl fmt::Debug for Prerequisite {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,11 +85,11 @@ impl fmt::Debug for Prerequisite {
 impl fmt::Display for Missing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "this machine lacks:")?;
-        for prerequisite in &self.0 {
+        for prerequisite in &self.prerequisites {
             writeln!(formatter, "  - {}: {}", prerequisite.what, prerequisite.packages.join(" "))?;
         }
-        writeln!(formatter, "as root, install it by:")?;
-        write!(formatter, "  apt-get update && {}", apt::install_command(&packages_of(&self.0)))
+        write!(formatter, "as root, install it by:")?;
+        self.commands.iter().try_for_each(|command| write!(formatter, "\n  {command}"))
     }
 }
 
@@ -98,7 +102,7 @@ pub fn ensure() -> Result<()> {
         return Ok(());
     }
     if !is_root() || process::find("apt-get").is_none() {
-        return Err(Missing(missing).into());
+        return Err(refuse(missing).into());
     }
     for prerequisite in &missing {
         process::announce(
@@ -109,18 +113,46 @@ pub fn ensure() -> Result<()> {
     apt::update();
     install(&missing)?;
     let still: Vec<_> = self::missing();
-    if still.is_empty() { Ok(()) } else { Err(Missing(still).into()) }
+    if still.is_empty() { Ok(()) } else { Err(refuse(still).into()) }
 }
 
 fn missing() -> Vec<&'static Prerequisite> {
     PREREQUISITES.iter().filter(|prerequisite| !(prerequisite.is_there)()).collect()
 }
 
+/// What this user may not install, with the commands that work: those of [`install`].
+fn refuse(missing: Vec<&'static Prerequisite>) -> Missing {
+    let (emulator, _) = parts(&missing);
+    let plan =
+        if emulator.is_empty() || apt::would_install(&emulator) { None } else { backports::plan().ok() };
+    let commands = commands(&missing, plan.as_ref());
+    Missing { prerequisites: missing, commands }
+}
+
+fn commands(missing: &[&'static Prerequisite], plan: Option<&backports::Plan>) -> Vec<String> {
+    let Some(plan) = plan else {
+        let all = apt::install_command(&packages_of(missing), None);
+        return vec!["apt-get update".to_owned(), all];
+    };
+    let (emulator, others) = parts(missing);
+    let mut commands: Vec<String> = plan.command().into_iter().collect();
+    commands.push("apt-get update".to_owned());
+    commands.push(apt::install_command(&emulator, Some(&plan.suite)));
+    if !others.is_empty() {
+        commands.push(apt::install_command(&others, None));
+    }
+    commands
+}
+
+/// The packages of the emulator, and the others.
+fn parts(missing: &[&'static Prerequisite]) -> (Vec<&'static str>, Vec<&'static str>) {
+    let is_emulator = |name: &&str| name.contains("qemu") || *name == "ovmf" || *name == "seabios";
+    packages_of(missing).into_iter().partition(is_emulator)
+}
+
 /// QEMU and its firmware go apart from the rest, since they may have to come from backports.
 fn install(missing: &[&'static Prerequisite]) -> Result<()> {
-    let is_emulator = |name: &str| name.contains("qemu") || name == "ovmf" || name == "seabios";
-    let (emulator, others): (Vec<_>, Vec<_>) =
-        packages_of(missing).into_iter().partition(|name| is_emulator(name));
+    let (emulator, others) = parts(missing);
     if !emulator.is_empty() && apt::install(&emulator, None).is_err() {
         let suite = backports::enable()?;
         apt::update();
@@ -170,8 +202,20 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_with_its_command() {
-        let text = Missing(PREREQUISITES.iter().collect()).to_string();
+        let prerequisites: Vec<_> = PREREQUISITES.iter().collect();
+        let commands = commands(&prerequisites, None);
+        let text = Missing { prerequisites, commands }.to_string();
         assert!(text.contains("  - GRUB for BIOS: grub-pc-bin"));
         assert!(text.contains("apt-get install -y --no-install-recommends --no-remove qemu-system-x86"));
+    }
+
+    #[test]
+    fn an_emulator_from_backports_is_installed_apart() {
+        let missing: Vec<_> = PREREQUISITES.iter().collect();
+        let plan = backports::Plan::known("bookworm-backports");
+        let commands = commands(&missing, Some(&plan));
+        assert_eq!(commands.len(), 3, "{commands:?}");
+        assert!(commands[1].contains("-t bookworm-backports qemu-system-x86 seabios ovmf"), "{commands:?}");
+        assert!(!commands[2].contains("qemu"), "{commands:?}");
     }
 }

@@ -7,6 +7,7 @@ mod example;
 mod hostile;
 mod line;
 mod nmi;
+mod release;
 mod restart;
 mod succession;
 mod typed;
@@ -42,6 +43,7 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("hostile-guests-end-badly", hostile::ends_badly),
     ("hostile-guests-take-all", hostile::hogs),
     ("nmi-in-guest", nmi::in_guest),
+    ("release-artefacts", release::works),
     ("succession-without-vms", succession::without_vms),
     ("succession-on-two-cpus", circumstances::on_two_cpus),
     ("succession-on-eight-cpus", circumstances::on_eight_cpus),
