@@ -10,6 +10,7 @@ mod fence;
 mod header;
 mod layering;
 mod lexer;
+mod links;
 mod locality;
 mod todo;
 
@@ -52,6 +53,7 @@ pub const LINTS: &[Lint] = &[
     Lint { name: "budget", find: budget::find },
     Lint { name: "fence", find: fence::find },
     Lint { name: "layering", find: layering::find },
+    Lint { name: "links", find: links::find },
     Lint { name: "todo", find: todo::find },
     Lint { name: "locality", find: locality::find },
     Lint { name: "abi-page", find: abi_page::find },
