@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Evidence that guests give in their own words, and the judgement on it.
 
-use crate::demo::Report;
+use crate::demo::report::Report;
 use serde_json::json;
 
 /// What the guest program prints when its call returns.

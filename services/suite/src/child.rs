@@ -13,9 +13,8 @@ use rt::cap::{CNode, Cap, Endpoint, Frame, Thread};
 use rt::scratch;
 use rt::thread::Start;
 
-use crate::context::Context;
+use crate::context::{Context, PRIORITY};
 use crate::outcome::{Outcome, Tried};
-use crate::run::PRIORITY;
 
 /// Bytes of a thread's stack.
 const STACK: usize = 64 << 10;

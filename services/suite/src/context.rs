@@ -13,6 +13,9 @@ use rt::{Cap, time};
 
 use crate::outcome::{Outcome, Tried};
 
+/// Priority of the case's own thread: there is room above and below.
+pub const PRIORITY: u8 = 100;
+
 /// Everything that the core gave, and books of it.
 pub struct Context {
     /// What the core said.

@@ -8,15 +8,13 @@ use rt::Cap;
 use rt::cap::PortRange;
 
 use crate::cases::CASES;
-use crate::context::{self, Context, option, say, words};
+use crate::context::{self, Context, PRIORITY, option, say, words};
 use crate::outcome::Tried;
 
 /// The debug exit port of the emulator.
 const EXIT_PORT: u16 = 0xf4;
 const PASSED: u32 = 0x10;
 const FAILED: u32 = 0x11;
-/// Priority of the case's own thread: there is room above and below.
-pub const PRIORITY: u8 = 100;
 
 /// The program.
 pub fn main(boot: &'static BootInfo) {

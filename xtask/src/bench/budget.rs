@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The budget: `tests/budget.toml`, one line `name = most` per value.
 
-use super::Values;
+use super::values::Values;
 use crate::paths;
 use anyhow::{Context, Result, bail};
 

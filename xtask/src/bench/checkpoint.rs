@@ -4,7 +4,7 @@
 //! The VMM and the checkpoint service log what each took. All runs on one CPU: under icount the CPUs take turns, and
 //! one that waits for another would be counted too.
 
-use super::{Values, middle};
+use super::values::{Values, middle};
 use crate::evidence::number_after;
 use crate::live::CORE_PANIC;
 use crate::paths;

@@ -10,6 +10,7 @@ mod budget;
 mod checkpoint;
 mod runs;
 pub mod succession;
+mod values;
 
 use crate::image::{self, Scope};
 use crate::lint;
@@ -17,8 +18,8 @@ use crate::paths;
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::process::ExitCode;
+use values::Values;
 
 /// Arguments of the command.
 #[derive(Args)]
@@ -29,9 +30,6 @@ pub struct Options {
     /// Only runs whose name contains one of these words (no file is written)
     names: Vec<String>,
 }
-
-/// Values by name.
-pub type Values = BTreeMap<String, u64>;
 
 /// Measures, writes, judges.
 pub fn run(options: &Options) -> Result<ExitCode> {
@@ -82,12 +80,6 @@ fn derived(values: &Values) -> Values {
         }
     }
     derived
-}
-
-/// The value in the middle.
-fn middle(mut values: Vec<u64>) -> u64 {
-    values.sort_unstable();
-    values.get(values.len() / 2).copied().unwrap_or(0)
 }
 
 fn write(values: &Values) -> Result<()> {

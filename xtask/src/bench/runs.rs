@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The boots that measure: each bench case of the test suite, and systems that checkpoint themselves or are followed by another version.
 
+use super::checkpoint;
 use super::succession::{self, What};
-use super::{Values, checkpoint};
+use super::values::Values;
 use crate::paths;
 use crate::process;
 use crate::qemu::{Event, Machine, PASSED, System};

@@ -3,7 +3,7 @@
 //!
 //! On two CPUs, the fewest there can be. Under icount the CPUs take turns, so what one waits for the other is counted too.
 
-use super::{Values, middle};
+use super::values::{Values, middle};
 use crate::image::successor::{self, FIRST, NEXT};
 use crate::live::Live;
 use crate::paths;

@@ -4,7 +4,7 @@
 //! The evidence comes from the guest itself: a counter in its memory, a file in its page cache, the kernel's boot id. The
 //! second VM's own account says whether it was disturbed. The same scenario is the boot test `main-job`.
 
-use super::Report;
+use super::report::Report;
 use crate::evidence::{Evidence, Returned, number_after};
 use crate::image::{self, Scope};
 use crate::live::{HEARTBEAT, Live};

@@ -5,12 +5,12 @@
 //! happens as it happens, and returns a report and a verdict.
 
 pub mod checkpoint;
+pub mod report;
 pub mod succession;
 
 use crate::paths;
 use anyhow::{Result, bail};
 use clap::Args;
-use serde_json::Value;
 use std::process::ExitCode;
 
 /// Arguments of the command.
@@ -22,14 +22,6 @@ pub struct Options {
     /// Show everything that the machine's console says
     #[arg(long)]
     verbose: bool,
-}
-
-/// What a scenario found.
-pub struct Report {
-    /// What goes into `report.json`.
-    pub values: Value,
-    /// What did not hold; empty if all did.
-    pub broken: Vec<String>,
 }
 
 /// Runs a scenario; ends 0 if all that it promises held.

@@ -3,7 +3,7 @@
 //!
 //! Three guests run throughout: a Linux whose workload checks itself, a unikernel that does nothing but read the TSC, and the heartbeat.
 
-use super::Report;
+use super::report::Report;
 use crate::bench;
 use crate::evidence::{Beat, Round, Tick, Ticks};
 use crate::image::successor::{FIRST, NEXT};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Places of the boxes: columns from callers on the left to the called on the right, little crossing within them.
 
-use super::{Edge, Node};
+use super::model::{Edge, Node};
 
 /// Width of a box.
 pub const WIDTH: f64 = 210.0;
@@ -90,7 +90,7 @@ fn returns(edge: &Edge, edges: &[Edge]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::EdgeKind;
+    use super::super::model::EdgeKind;
     use super::*;
 
     #[test]

@@ -5,6 +5,7 @@
 //! The drawing itself is `svg`, the places of the boxes are `layout`.
 
 mod layout;
+mod model;
 mod svg;
 
 use crate::image::manifest;
@@ -12,6 +13,7 @@ use crate::paths;
 use anyhow::{Context, Result};
 use api::manifest::{Manifest, Partition, ROOT};
 use clap::Args;
+use model::{Edge, EdgeKind, Node, NodeKind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,49 +23,6 @@ pub struct Options {
     /// Where the picture goes [default: target/graph.svg]
     #[arg(long)]
     output: Option<PathBuf>,
-}
-
-/// A box.
-pub struct Node {
-    /// Heading.
-    pub name: String,
-    /// Lines below it.
-    pub lines: Vec<String>,
-    /// How it is coloured.
-    pub kind: NodeKind,
-}
-
-/// What a box stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeKind {
-    /// The root service.
-    Root,
-    /// A service.
-    Service,
-    /// A VM with its VMM.
-    Vm,
-}
-
-/// An arrow from the one who may to the one whom it concerns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edge {
-    /// Index of the node that holds the authority.
-    pub from: usize,
-    /// Index of the node that it reaches.
-    pub to: usize,
-    /// What it allows.
-    pub kind: EdgeKind,
-}
-
-/// What an arrow allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EdgeKind {
-    /// Use of the interface.
-    Calls,
-    /// Use and command.
-    Controls,
-    /// Sealing, reading and restoring its memory.
-    Checkpoints,
 }
 
 /// Draws the default system.

@@ -2,7 +2,7 @@
 //! Boxes, arrows and a legend as an SVG file that any browser shows, in light and dark surroundings.
 
 use super::layout::{self, HEADING, LINE, MARGIN, Place, WIDTH};
-use super::{Edge, EdgeKind, Node, NodeKind};
+use super::model::{Edge, EdgeKind, Node, NodeKind};
 
 const STYLE: &str = "\
 text{font:13px system-ui,sans-serif;fill:#1d2733}\

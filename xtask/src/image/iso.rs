@@ -5,8 +5,8 @@
 //! the system, the *SKU* holds the core's command line. On a machine whose family is not ours the default system
 //! boots with an empty command line.
 
-use super::Scope;
 use super::manifest::System;
+use super::scope::Scope;
 use super::stage::Stage;
 use crate::paths;
 use crate::process;
@@ -28,7 +28,7 @@ pub fn make(stage: &Stage, scope: Scope, systems: &[System]) -> Result<PathBuf> 
     stage.put("grub/grub.cfg", configuration(systems).as_bytes())?;
     let iso = path(scope);
     let files = stage.files()?;
-    if files.iter().any(|(_, path)| super::is_older(&iso, path)) {
+    if files.iter().any(|(_, path)| super::stage::is_older(&iso, path)) {
         let mut command = Command::new("grub-mkrescue");
         command.arg("-o").arg(&iso).arg(format!("--install-modules={GRUB_MODULES}"));
         command.args(["--locales=", "--fonts=", "--themes="]).arg(stage.folder());

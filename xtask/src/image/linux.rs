@@ -36,7 +36,7 @@ pub fn put(stage: &Stage, packages: &[Package], kernel: &str, initrd: &str) -> R
     archive.symlink("bin/sh", "busybox");
     for name in programs.iter().flat_map(|package| &package.programs) {
         let path = paths::target().join(TARGET).join("release").join(name);
-        archive.file(&format!("bin/{name}"), 0o755, &super::stripped(&path)?);
+        archive.file(&format!("bin/{name}"), 0o755, &super::program::stripped(&path)?);
     }
     stage.put(initrd, &archive.finish())
 }

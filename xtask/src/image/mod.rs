@@ -8,32 +8,24 @@ pub mod edition;
 pub mod iso;
 mod linux;
 pub mod manifest;
+pub mod program;
+mod scope;
 pub mod stage;
 pub mod successor;
 
-use crate::bare::{self, Route};
+pub use scope::Scope;
+
+use crate::bare::Route;
 use crate::cpio::Archive;
 use crate::packages::{self, Kind, Package};
 use crate::paths;
 use crate::process;
 use crate::setup;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use edition::Edition;
 use manifest::System;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// Which programs are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The core and the test suite alone: quick, and independent of the services' state.
-    Suite,
-    /// The whole system.
-    Everything,
-    /// The default system alone, to be handed out.
-    Release,
-}
 
 /// Builds what `scope` asks for; returns the ISO.
 pub fn build(scope: Scope) -> Result<PathBuf> {
@@ -97,21 +89,11 @@ fn compile(packages: &[&Package], edition: &Edition, folder: &Path) -> Result<()
     process::cargo("build", &what, &mut command)
 }
 
-/// Where cargo leaves a bare-metal program.
-pub fn program(name: &str) -> PathBuf {
-    in_folder(paths::target(), name)
-}
-
-/// The same of a build that goes to another folder.
-fn in_folder(folder: &Path, name: &str) -> PathBuf {
-    folder.join(bare::TARGET).join("release").join(name)
-}
-
 fn put_programs(stage: &stage::Stage, packages: &[&Package], scope: Scope) -> Result<()> {
     let mut services = Archive::default();
     for package in packages {
         for name in &package.programs {
-            let bytes = stripped(&program(name))?;
+            let bytes = program::stripped(&program::built(name))?;
             match (package.kind, name.as_str()) {
                 (Kind::Core, _) => stage.put("understudy", &bytes)?,
                 (Kind::Service, "root" | "suite") => stage.put(name, &bytes)?,
@@ -127,25 +109,4 @@ fn put_programs(stage: &stage::Stage, packages: &[&Package], scope: Scope) -> Re
         stage.put("services", &services.finish())?;
     }
     Ok(())
-}
-
-/// The program without debugging information, which stays in cargo's copy.
-pub fn stripped(from: &Path) -> Result<Vec<u8>> {
-    let name = from.file_name().context("a program has a name")?;
-    let folder = paths::in_target("image/stripped");
-    std::fs::create_dir_all(&folder)?;
-    let to = folder.join(name);
-    if is_older(&to, from) {
-        process::quiet(Command::new("strip").args(["--strip-debug", "-o"]).arg(&to).arg(from))?;
-    }
-    std::fs::read(&to).with_context(|| format!("cannot read {}", paths::shown(&to)))
-}
-
-/// Whether `file` must be made again from `source`.
-pub fn is_older(file: &Path, source: &Path) -> bool {
-    let time = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
-    match (time(file), time(source)) {
-        (Some(file), Some(source)) => file < source,
-        _ => true,
-    }
 }

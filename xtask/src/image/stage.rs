@@ -63,3 +63,12 @@ fn collect(base: &Path, folder: &Path, files: &mut Vec<(String, PathBuf)>) -> Re
     }
     Ok(())
 }
+
+/// Whether `file` must be made again from `source`.
+pub fn is_older(file: &Path, source: &Path) -> bool {
+    let time = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
+    match (time(file), time(source)) {
+        (Some(file), Some(source)) => file < source,
+        _ => true,
+    }
+}

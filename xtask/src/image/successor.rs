@@ -4,9 +4,10 @@
 //! Owns what goes into it. The format is `bundle`'s, the key is of `keys`. Another version than the current one
 //! has a build directory of its own (`target/next/VERSION`).
 
+use super::compile;
 use super::edition::Edition;
 use super::manifest::{self, System};
-use super::{compile, in_folder};
+use super::program::in_folder;
 use crate::cpio::Archive;
 use crate::keys;
 use crate::packages::{self, Kind, Package};

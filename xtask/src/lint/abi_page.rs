@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `abi-page`: `docs/abi.md` is what `cargo xtask abi` makes of the sources of the contract.
 
-use super::Source;
+use super::tree::Source;
 use crate::abi_page::{PAGE, page};
 
 /// The page, if it is not current.
@@ -21,7 +21,7 @@ pub fn find(sources: &[Source]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source;
+    use super::super::tree::source;
     use super::*;
 
     #[test]

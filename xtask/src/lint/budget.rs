@@ -3,7 +3,7 @@
 //!
 //! Also counts the lines that `cargo xtask bench` reports. A waiver is a line here, with its reason.
 
-use super::Source;
+use super::tree::Source;
 
 /// Lines of one file.
 const FILE: usize = 400;
@@ -183,7 +183,7 @@ fn unsafe_in(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source;
+    use super::super::tree::source;
     use super::*;
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `fence`: `unsafe` stays where it is reasoned about, and every other crate forbids it.
 
-use super::Source;
+use super::tree::Source;
 
 /// Folders inside the fence.
 const INSIDE: &[&str] = &["hv/x86/", "hv/store/", "services/rt/", "guests/rt/"];
@@ -46,7 +46,7 @@ fn uses_unsafe(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source;
+    use super::super::tree::source;
     use super::*;
 
     #[test]

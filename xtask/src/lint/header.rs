@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `header`: each source file says its licence and what it is for, in that order.
 
-use super::Source;
+use super::tree::Source;
 
 const LICENCE: &str = "SPDX-License-Identifier: MIT OR Apache-2.0";
 
@@ -32,7 +32,7 @@ fn judge(source: &Source) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source;
+    use super::super::tree::source;
     use super::*;
 
     #[test]

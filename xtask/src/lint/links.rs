@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `links`: what a page links to inside the repository is there.
 
-use super::Source;
+use super::tree::Source;
 
 /// Links that lead nowhere.
 pub fn find(sources: &[Source]) -> Vec<String> {
@@ -54,7 +54,7 @@ fn join(page: &str, target: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source;
+    use super::super::tree::source;
     use super::*;
 
     #[test]

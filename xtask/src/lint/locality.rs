@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `locality`: nothing in the tree names a path of one developer's machine.
 
-use super::Source;
+use super::tree::Source;
 
 /// Such paths, in parts so that this file is no finding of its own.
 const PATHS: [&str; 4] =
@@ -30,7 +30,7 @@ fn names(line: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source;
+    use super::super::tree::source;
     use super::*;
 
     #[test]

@@ -13,32 +13,12 @@ mod lexer;
 mod links;
 mod locality;
 mod todo;
+mod tree;
 
 pub use budget::{core_lines, unsafe_lines, vendor_lines};
+pub use tree::{Source, sources};
 
-use crate::bare;
-use crate::paths;
-use crate::process;
-use anyhow::{Context, Result, bail};
-
-/// A file that git knows or that is new and not ignored.
-pub struct Source {
-    /// Path relative to the repository, with `/`.
-    pub path: String,
-    /// Content.
-    pub text: String,
-}
-
-impl Source {
-    /// Whether it is Rust.
-    pub fn is_rust(&self) -> bool {
-        self.path.ends_with(".rs")
-    }
-
-    fn is_assembly(&self) -> bool {
-        self.path.ends_with(".S")
-    }
-}
+use anyhow::{Result, bail};
 
 /// A lint: its name, the rule, and the function that finds what breaks it.
 pub struct Lint {
@@ -68,24 +48,4 @@ impl Lint {
         }
         bail!("{} finding(s)\n  {}", findings.len(), findings.join("\n  "))
     }
-}
-
-/// The tree's text files.
-pub fn sources() -> Result<Vec<Source>> {
-    let mut git = bare::tool("git");
-    let list = process::output(git.args(["ls-files", "--cached", "--others", "--exclude-standard"]));
-    let list = list.context("the lints read what git lists")?;
-    let mut sources = Vec::new();
-    for path in list.lines() {
-        if let Ok(text) = std::fs::read_to_string(paths::in_repo(path)) {
-            sources.push(Source { path: path.to_owned(), text });
-        }
-    }
-    Ok(sources)
-}
-
-/// A source for a lint's test.
-#[cfg(test)]
-fn source(path: &str, text: &str) -> Source {
-    Source { path: path.to_owned(), text: text.to_owned() }
 }

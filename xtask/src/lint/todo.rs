@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `todo`: work left for later names its issue: `TODO(#12): ...`.
 
-use super::Source;
+use super::tree::Source;
 
 /// The word, in two parts so that this file is no finding of its own.
 const WORDS: [&str; 2] = [concat!("TO", "DO"), concat!("FIX", "ME")];
@@ -27,7 +27,7 @@ fn lacks_number(line: &str, word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source;
+    use super::super::tree::source;
     use super::*;
 
     #[test]

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runner of boot tests: several machines at a time, a time limit each, the serial log kept where one fails.
 
-use super::Outcome;
+use super::lines::says;
+use super::outcome::Outcome;
 use super::table::{BootTest, Expectation};
-use crate::live::CORE_PANIC;
 use crate::paths;
 use crate::qemu::{Deadline, Event, PASSED, Running};
 use anyhow::{Context, Result, bail};
@@ -84,20 +84,6 @@ fn passes(running: &mut Running, deadline: &Deadline, case: &str) -> Result<()> 
 fn names_other_case(line: &str, case: &str) -> bool {
     let named = line.strip_prefix("case ").filter(|named| !named.contains([' ', ':']));
     named.is_some_and(|named| named.len() > 2 && !case.starts_with(named))
-}
-
-/// Waits until all lines were said, in any order.
-pub fn says(running: &mut Running, deadline: &Deadline, lines: &[String]) -> Result<()> {
-    let mut missing: Vec<&String> = lines.iter().collect();
-    while !missing.is_empty() {
-        match running.next_within(deadline)? {
-            Event::Line(text) if text.contains(CORE_PANIC) => bail!("the core stopped: {text}"),
-            Event::Line(text) => missing.retain(|line| !text.contains(line.as_str())),
-            Event::Ended(status) => bail!("the machine ended ({status}) and did not say {missing:?}"),
-            Event::TimedOut => bail!("did not say {missing:?} within the time limit"),
-        }
-    }
-    Ok(())
 }
 
 /// The last lines of a serial log, free of control sequences.

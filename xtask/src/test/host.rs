@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tests that run on the developer's machine: each package's by `cargo test`, models with optimization.
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::bare;
 use crate::check;
 use crate::process;

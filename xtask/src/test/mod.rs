@@ -6,6 +6,8 @@
 
 mod boot;
 mod host;
+mod lines;
+mod outcome;
 mod scenario;
 mod similar;
 pub mod suite;
@@ -16,6 +18,7 @@ use crate::image::{self, Scope};
 use crate::setup;
 use anyhow::Result;
 use clap::Args;
+use outcome::Outcome;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -39,40 +42,6 @@ impl Options {
     fn selects(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|word| name.contains(word.as_str()))
     }
-}
-
-/// What came of a test, or of a group of tests that one program runs.
-pub struct Outcome {
-    name: String,
-    passed: usize,
-    failed: usize,
-    time: Duration,
-    detail: String,
-}
-
-impl Outcome {
-    fn of(name: &str, start: Instant, result: Result<()>) -> Outcome {
-        let failed = usize::from(result.is_err());
-        let detail = result.err().map(|error| format!("{error:#}")).unwrap_or_default();
-        Outcome { name: name.to_owned(), passed: 1 - failed, failed, time: start.elapsed(), detail }
-    }
-
-    fn show(&self) {
-        let verdict = if self.failed == 0 { "ok    " } else { "FAILED" };
-        let count = match self.passed + self.failed {
-            0 | 1 => String::new(),
-            count => format!("{count} tests"),
-        };
-        let line = format!("{verdict}  {:<44} {:7.1} s  {count}", self.name, self.time.as_secs_f64());
-        println!("{}", line.trim_end());
-        if self.failed > 0 {
-            println!("{}", indent(&self.detail));
-        }
-    }
-}
-
-fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("        {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// The sum of all outcomes.

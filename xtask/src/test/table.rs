@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The boot tests: name, machine, time limit, expectation. `docs/boot-tests.md` shows how to add one.
 
-use super::scenario::{LONG_SCENARIOS, SCENARIOS};
+use super::scenario::{LONG_SCENARIOS, SCENARIOS, Script};
 use super::suite;
 use crate::qemu::{Machine, System};
 use anyhow::Result;
-use std::path::Path;
 use std::time::Duration;
 
 /// A test that boots a machine.
@@ -19,9 +18,6 @@ pub struct BootTest {
     /// When it has passed.
     pub expectation: Expectation,
 }
-
-/// A scenario with its own logic: it starts the machine, and fails by an error.
-pub type Script = fn(&Machine, &Path, &Path) -> Result<()>;
 
 /// When a test has passed.
 pub enum Expectation {

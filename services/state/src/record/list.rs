@@ -4,7 +4,8 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::decode::{Cause, DecodeError, Reader};
+use super::decode::Reader;
+use super::error::{Cause, DecodeError};
 use super::value::{MAX_ITEM_BYTES, MAX_ITEMS, PathError, Sink, Value, Wire, within};
 use super::{encode_item, encode_payload, split};
 

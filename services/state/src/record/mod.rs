@@ -14,11 +14,13 @@
 
 pub(crate) mod blocks;
 mod decode;
+mod error;
 mod list;
 mod value;
 mod varint;
 
-pub use decode::{Cause, DecodeError, RawField, Reader};
+pub use decode::{RawField, Reader};
+pub use error::{Cause, DecodeError};
 pub(crate) use value::within;
 pub use value::{Bytes, MAX_ITEMS, PathError, Sink, Value, Wire};
 

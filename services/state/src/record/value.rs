@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Write;
 
-use super::decode::{Cause, DecodeError};
+use super::error::{Cause, DecodeError};
 use super::{blocks, varint};
 
 /// Most items of a list. This and the next bound what a hostile file makes us allocate: an item may be a byte there, and a kilobyte here.

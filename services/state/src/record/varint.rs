@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::decode::Cause;
+use super::error::Cause;
 
 /// Append a number.
 pub(crate) fn encode(mut number: u64, out: &mut Vec<u8>) {

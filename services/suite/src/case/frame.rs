@@ -92,7 +92,7 @@ fn accesses(context: &mut Context, rights: Rights, code: &[u8]) -> Outcome<(u32,
     thread.configure(context.node, space, buffer, Some(endpoint)).tried("configure")?;
     let start = rt::thread::Start { rip: 0x40_0000, rdi: target, ..Default::default() };
     thread.write_registers(start).tried("set registers")?;
-    thread.set_schedule(crate::run::PRIORITY, 0).tried("schedule")?;
+    thread.set_schedule(crate::context::PRIORITY, 0).tried("schedule")?;
     thread.start().tried("start")?;
     let got = syscall::receive(endpoint.cptr(), reply.cptr(), time::after_ms(1000)).tried("hear of it")?;
     syscall::reply(reply.cptr(), Info::new(1, 0), [0; 4]).tried("reply")?;

@@ -7,10 +7,9 @@ use rt::cap::{Cap, Thread, Vcpu};
 use rt::{Error, scratch, syscall, time};
 
 use crate::child::{Spawn, cell, count_cell, done, set_cell};
-use crate::context::Context;
+use crate::context::{Context, PRIORITY};
 use crate::guest::{ENTRY, Guest};
 use crate::outcome::{Outcome, Tried, equal};
-use crate::run::PRIORITY;
 
 /// Runs a vCPU again and again, whoever else does; counts good runs in cell `place`, refusals in the next, the rest in cell 8.
 extern "C" fn run_for_ever(vcpu: u64, place: u64) -> ! {

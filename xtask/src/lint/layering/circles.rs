@@ -5,7 +5,7 @@
 //! finding, and so is a listed one that has become smaller.
 
 use super::modules::{self, Needs};
-use crate::lint::Source;
+use crate::lint::tree::Source;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The circles that are known: one path per line, an empty line between two circles.
@@ -102,7 +102,7 @@ fn way(needs: &Needs, circle: &Circle, start: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lint::source;
+    use crate::lint::tree::source;
 
     fn tree() -> Vec<Source> {
         vec![

@@ -10,7 +10,7 @@ mod modules;
 mod packages;
 mod source;
 
-use super::Source;
+use crate::lint::tree::Source;
 
 /// What breaks either rule.
 pub fn find(sources: &[Source]) -> Vec<String> {

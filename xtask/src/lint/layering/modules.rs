@@ -5,7 +5,7 @@
 //! re-exports, and a module is needed for what is in it, not for its name.
 
 use super::source::{self, Body, Use};
-use crate::lint::Source;
+use crate::lint::tree::Source;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Need of one file for another: the line that says so.
@@ -174,7 +174,7 @@ struct Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lint::source;
+    use crate::lint::tree::source;
 
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let sources: Vec<Source> =

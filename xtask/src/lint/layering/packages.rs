@@ -3,7 +3,7 @@
 //!
 //! A crate that is not listed is a finding, so that a new one gets its layer on purpose.
 
-use crate::lint::Source;
+use crate::lint::tree::Source;
 
 /// Folder, its package and its layer.
 const LAYERS: &[(&str, &str, u8)] = &[
@@ -87,7 +87,7 @@ fn package(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lint::source;
+    use crate::lint::tree::source;
 
     #[test]
     fn upward_and_outward_dependencies_are_found() {

@@ -4,7 +4,7 @@
 //! The fault is planted in a copy of the boot medium: an undefined instruction takes the place of the one at a label of
 //! the core's entry (`hv/x86/src/boot/entry.rs`).
 
-use crate::image;
+use crate::image::program;
 use crate::process;
 use crate::qemu::{Event, Machine};
 use anyhow::{Context, Result, bail, ensure};
@@ -20,8 +20,8 @@ const LABELS: [&str; 3] = ["boot_low", "boot_at_home", "boot_main"];
 
 /// Plants each fault, and waits for its message, which ends with the place.
 pub fn faults_are_told(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
-    let core = image::program("understudy");
-    let program = image::stripped(&core)?;
+    let core = program::built("understudy");
+    let program = program::stripped(&core)?;
     let medium = std::fs::read(iso)?;
     let start = find(&medium, &program).context("the core is not in the medium as one piece")?;
     for label in LABELS {

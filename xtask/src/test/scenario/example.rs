@@ -3,11 +3,11 @@
 
 use crate::cpio::Archive;
 use crate::example;
-use crate::image;
+use crate::image::{self, program};
 use crate::paths;
 use crate::process;
 use crate::qemu::Machine;
-use crate::test::boot::says;
+use crate::test::lines::says;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,13 +35,13 @@ pub fn boots(machine: &Machine, _iso: &Path, log: &Path) -> Result<()> {
 /// An ISO with the core, root, the console and the programs.
 fn image_of(example: &example::Example) -> Result<PathBuf> {
     let stage = image::stage::Stage::open("iso-example")?;
-    stage.put("understudy", &image::stripped(&image::program("understudy"))?)?;
-    stage.put("root", &image::stripped(&image::program("root"))?)?;
+    stage.put("understudy", &program::stripped(&program::built("understudy"))?)?;
+    stage.put("root", &program::stripped(&program::built("root"))?)?;
     let mut services = Archive::default();
-    services.file("console", 0o755, &image::stripped(&image::program("console"))?);
+    services.file("console", 0o755, &program::stripped(&program::built("console"))?);
     for program in &example.programs {
         let name = program.file_name().and_then(|name| name.to_str()).context("a program has a name")?;
-        services.file(name, 0o755, &image::stripped(program)?);
+        services.file(name, 0o755, &program::stripped(program)?);
     }
     stage.put("services", &services.finish())?;
     let manifest = format!("{CONSOLE}{}", example.manifest);

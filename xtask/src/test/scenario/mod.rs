@@ -6,26 +6,28 @@ mod early;
 mod example;
 mod hostile;
 mod line;
+mod main_job;
 mod nmi;
 mod release;
 mod restart;
 mod succession;
+mod system;
 mod typed;
 mod work;
 
-use super::table::Script;
-use crate::demo;
-use crate::evidence::{Beat, NO_BEAT_MISSED};
-use crate::live::{HEARTBEAT, Live};
-use crate::qemu::{Machine, System};
-use anyhow::{Result, bail};
+use crate::qemu::Machine;
+use anyhow::Result;
 use std::path::Path;
 use succession::circumstances;
+use system::{boot, boot_system, undisturbed};
+
+/// A scenario: it starts the machine, and fails by an error.
+pub type Script = fn(&Machine, &Path, &Path) -> Result<()>;
 
 /// All of them, with their names.
 pub const SCENARIOS: &[(&str, Script)] = &[
     ("boot-early-faults-are-told", early::faults_are_told),
-    ("main-job", main_job),
+    ("main-job", main_job::play),
     ("restart-console", restart::console),
     ("restart-operator", restart::operator),
     ("restart-checkpoint", restart::checkpoint),
@@ -75,39 +77,3 @@ pub const LONG_SCENARIOS: &[(&str, Script)] = &[
     ("succession-a-hypervisor-stops-at-many-steps", succession::stops::at_many_steps),
     ("succession-checkpoints-outlive-many-stops", succession::checkpoints::outlive_many_stops),
 ];
-
-/// A booted system for a scenario; its socket lies beside the log.
-fn boot(machine: &Machine, iso: &Path, log: &Path) -> Result<Live> {
-    let folder = log.with_extension("run");
-    Live::boot(machine.clone(), iso, log, &folder, false)
-}
-
-/// The same with the system of `tests/manifests/NAME.toml`.
-fn boot_system(name: &'static str, machine: &Machine, iso: &Path, log: &Path) -> Result<Live> {
-    boot(&Machine { system: System::Named(name), ..machine.clone() }, iso, log)
-}
-
-fn main_job(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
-    let report = demo::checkpoint::play(boot(machine, iso, log)?, &|_| {})?;
-    // Beats are counted by time, and another machine may run on the same host: here the limit is the one of `undisturbed`.
-    let late = report.values["other_vm_max_gap_us"].as_u64().is_none_or(|gap| gap > LONGEST_GAP_US);
-    let broken: Vec<&String> = report.broken.iter().filter(|what| late || *what != NO_BEAT_MISSED).collect();
-    if broken.is_empty() {
-        return Ok(());
-    }
-    bail!("{broken:?}\n{:#}", report.values)
-}
-
-/// Longest time that the heartbeat may be kept waiting. The guest's own limit is shorter, and held by the demo; but tests run
-/// several machines on one host, which keeps them all waiting now and then.
-const LONGEST_GAP_US: u64 = 5_000_000;
-
-/// The heartbeat goes on, in the VM that it began in.
-fn undisturbed(live: &mut Live, before: Beat) -> Result<()> {
-    let after = live.beat_after(before.beat)?;
-    let restarts = live.process(HEARTBEAT)?.restarts;
-    if restarts > 0 || (after.max_gap_us > LONGEST_GAP_US && before.max_gap_us <= LONGEST_GAP_US) {
-        bail!("the heartbeat was disturbed: {before:?}, then {after:?}, started anew {restarts} times");
-    }
-    Ok(())
-}

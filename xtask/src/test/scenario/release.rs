@@ -4,7 +4,7 @@
 use crate::process;
 use crate::qemu::Machine;
 use crate::release;
-use crate::test::boot::says;
+use crate::test::lines::says;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
