@@ -53,7 +53,8 @@ pub fn build() -> Result<Example> {
     Edition::current()?.tell(&mut command)?;
     process::step("build", &format!("the service of {PAGE}"), &mut command)?;
     let built = paths::target().join(bare::TARGET).join("release");
-    let programs = ["tally", "visitor"].map(|name| built.join(name)).to_vec();
+    let names = manifest.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let programs = names.map(|name| built.join(name)).collect();
     Ok(Example { programs, manifest })
 }
 

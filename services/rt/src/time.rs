@@ -3,6 +3,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+pub use abi::syscall::{FOREVER, POLL};
+
 /// TSC ticks per millisecond.
 static TSC_KHZ: AtomicU64 = AtomicU64::new(1_000_000);
 

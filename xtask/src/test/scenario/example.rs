@@ -27,7 +27,13 @@ pub fn boots(machine: &Machine, _iso: &Path, log: &Path) -> Result<()> {
     let example = example::build()?;
     let iso = image_of(&example)?;
     let mut running = machine.start(&iso, log)?;
-    let lines = ["[tally] 1 may call", "[visitor] the tally is 1", "[visitor] the tally is 2"];
+    let lines = [
+        "[tally] 1 may call",
+        "[visitor] the tally is 1",
+        "[visitor] the tally is 2",
+        "[sleeper] stroke 1",
+        "[sleeper] stroke 2",
+    ];
     let deadline = running.deadline(LIMIT);
     says(&mut running, &deadline, &lines.map(str::to_owned))
 }
