@@ -88,6 +88,21 @@ fn the_log_cannot_command_the_terminal() {
 }
 
 #[test]
+fn the_end_of_a_long_log_is_fetched_without_the_rest() {
+    let log: String = (0..10_000).map(|line| format!("[linux] line {line}\n[root] other\n")).collect();
+    let whole = log.len() / 20;
+    let long = || Fake { log: log.clone().into_bytes(), ..Fake::default() };
+    let (printed, fake) = run(long(), "log -n 2");
+    assert_eq!(printed.unwrap(), "[linux] line 9999\n[root] other\n");
+    assert!(fake.reads < whole / 10, "{} of {whole} reads", fake.reads);
+    let (printed, _) = run(long(), "log -n 2 --from linux");
+    assert_eq!(printed.unwrap(), "[linux] line 9998\n[linux] line 9999\n");
+    // More than there are: all of them, the first one too.
+    let (printed, _) = run(long(), "log -n 99999 --from linux");
+    assert_eq!(printed.unwrap().lines().count(), 10_000);
+}
+
+#[test]
 fn vms_obey() {
     for (command, before, after, says) in [
         ("pause", State::Running, State::Paused, "VM 'linux' paused\n"),

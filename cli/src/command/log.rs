@@ -11,6 +11,9 @@ use crate::{Failure, LogArguments, System, text};
 /// How often a growing log is looked at.
 const GLANCE: Duration = Duration::from_millis(300);
 
+/// Bytes of the end of the log that are looked through first.
+const SPAN: u64 = 8 << 10;
+
 #[derive(Serialize)]
 struct Line<'a> {
     text: &'a str,
@@ -28,11 +31,10 @@ pub fn log(system: &mut System, wanted: &LogArguments, output: &mut Output<'_>) 
         }
     }
     system.watch(follow);
-    let mut cursor = 0;
-    let mut kept = Vec::new();
-    while fetch(system, &mut cursor, &mut kept)? {
-        system.give_way();
-    }
+    let (cursor, mut kept) = match wanted.lines {
+        Some(count) => newest(system, count, from)?,
+        None => all_from(system, 0)?,
+    };
     system.release();
     // While following, an unfinished line waits for its end.
     let rest = if follow {
@@ -49,6 +51,36 @@ pub fn log(system: &mut System, wanted: &LogArguments, output: &mut Output<'_>) 
     }
     shown.iter().try_for_each(|line| print(line, output))?;
     if follow { tail(system, cursor, rest, from, output) } else { Ok(()) }
+}
+
+/// Everything from a place on, and the place after it.
+fn all_from(system: &mut System, mut cursor: u64) -> Result<(u64, Vec<u8>), Failure> {
+    let mut kept = Vec::new();
+    while fetch(system, &mut cursor, &mut kept)? {
+        system.give_way();
+    }
+    Ok((cursor, kept))
+}
+
+/// The end of the log, with so many lines of whom they are wanted from, if there are; and the place after it. The log may be much
+/// longer than what is wanted, and the line is slow.
+fn newest(system: &mut System, count: usize, from: Option<&str>) -> Result<(u64, Vec<u8>), Failure> {
+    let (end, _) = system.log(u64::MAX)?;
+    let mut span = SPAN;
+    loop {
+        let start = end.saturating_sub(span);
+        let (oldest, _) = system.log(start)?;
+        let (cursor, mut kept) = all_from(system, start)?;
+        if start > 0 && oldest == start {
+            // It may begin in the middle of a line.
+            kept.drain(..kept.iter().position(|&byte| byte == b'\n').map_or(kept.len(), |at| at + 1));
+        }
+        let found = String::from_utf8_lossy(&kept).lines().filter(|line| is_from(line, from)).count();
+        if found >= count || start == 0 || oldest > start {
+            return Ok((cursor, kept));
+        }
+        span = span.saturating_mul(4);
+    }
 }
 
 /// Prints what is added, for ever.

@@ -27,6 +27,8 @@ pub struct Fake {
     pub succession: Option<succession::Script>,
     /// Bytes of nonsense instead of the next answer.
     pub garbage: Option<Vec<u8>>,
+    /// How often the log was read.
+    pub reads: usize,
 }
 
 impl Default for Fake {
@@ -39,6 +41,7 @@ impl Default for Fake {
             looks: 2,
             succession: None,
             garbage: None,
+            reads: 0,
         }
     }
 }
@@ -92,6 +95,7 @@ impl Fake {
             Request::Ping => Reply::Pong,
             Request::Root(request) => Reply::Root(self.root(request)),
             Request::Console(console::Request::Read { cursor }) => {
+                self.reads += 1;
                 let from = (cursor as usize).min(self.log.len());
                 let to = (from + 20).min(self.log.len());
                 let bytes = self.log[from..to].to_vec();
