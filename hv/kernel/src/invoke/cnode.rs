@@ -38,8 +38,8 @@ pub fn invoke(call: &Call) -> Outcome {
 }
 
 fn target(call: &Call, index: u64, grip: Grip) -> Result<cap::SlotRef, Abort> {
-    call.hold.need(grip)?;
     call.need(Rights::MANAGE)?;
+    call.hold.need(grip)?;
     Ok(lookup::within(call.cap, index, 1)?)
 }
 

@@ -38,8 +38,8 @@ pub fn apic_id(word: u64) -> Result<u32, Error> {
 }
 
 fn release(call: &Call) -> Outcome {
-    call.hold.need(Grip::World)?;
     call.need(Rights::MANAGE)?;
+    call.hold.need(Grip::World)?;
     let index = call.cap.object as usize;
     let cpu = state::of(index);
     if !cpu.online.load(Ordering::Relaxed) {
@@ -78,8 +78,8 @@ fn decode_leave(call: &Call) -> Result<Leave, Error> {
 
 /// `MachineAdoptCpu`.
 pub fn adopt(call: &Call) -> Outcome {
-    call.hold.need(Grip::Lock)?;
     call.need(Rights::MANAGE)?;
+    call.hold.need(Grip::Lock)?;
     let [id, cnode, slot, _] = call.words;
     let id = apic_id(id)?;
     let to = lookup::destination(call.thread, cnode, slot, 1)?;

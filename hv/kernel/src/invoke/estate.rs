@@ -20,8 +20,8 @@ const LARGEST_BITS: u8 = 30;
 /// `MachineSurrender`. It asks for the machine because what is away cannot be revoked: whoever only holds memory must not be able to keep it
 /// from its owner.
 pub fn surrender(call: &Call) -> Outcome {
-    call.hold.need(Grip::World)?;
     call.need(Rights::MANAGE)?;
+    call.hold.need(Grip::World)?;
     let (slot, cap) = lookup::cap(call.thread, call.words[0])?;
     let is_frame = cap.kind() == ObjectType::Frame;
     if !is_frame && cap.kind() != ObjectType::Untyped {
@@ -47,8 +47,8 @@ pub fn surrender(call: &Call) -> Outcome {
 
 /// `MachineAdopt`.
 pub fn adopt(call: &Call) -> Outcome {
-    call.hold.need(Grip::World)?;
     call.need(Rights::MANAGE)?;
+    call.hold.need(Grip::World)?;
     let [base, what, cnode, index] = call.words;
     let bits = u8::try_from(what >> 8).map_err(|_| Error::InvalidArgument)?;
     let kind = ObjectType::from_number(what & 0xff).ok_or(Error::InvalidArgument)?;

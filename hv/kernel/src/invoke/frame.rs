@@ -37,12 +37,12 @@ pub fn invoke(call: &Call) -> Outcome {
 }
 
 fn map(call: &Call) -> Outcome {
-    call.hold.need(Grip::Lock)?;
     let [space, address, rights, _] = call.words;
     let (_, space) = lookup::cap(call.thread, space)?;
     if !space.rights().has(Rights::MANAGE) {
         return Err(Abort::Error(Error::MissingRights));
     }
+    call.hold.need(Grip::Lock)?;
     map_slot(call.slot, &space, address, Rights::from_bits(rights))?;
     call.answer(&[])
 }

@@ -44,6 +44,7 @@ pub fn invoke_machine(call: &Call) -> Outcome {
 }
 
 fn make_line(call: &Call) -> Outcome {
+    call.need(Rights::MANAGE)?;
     call.hold.need(Grip::World)?;
     let [gsi, mode, cnode, index] = call.words;
     let line = usize::try_from(gsi).ok().and_then(store::line).ok_or(Error::OutOfRange)?;
@@ -75,8 +76,8 @@ pub fn invoke_interrupt(call: &Call) -> Outcome {
     let line = usize::try_from(gsi).ok().and_then(store::line).ok_or(Error::InvalidCapability)?;
     match call.label {
         Invocation::InterruptBind => {
-            call.hold.need(Grip::World)?;
             call.need(Rights::MANAGE)?;
+            call.hold.need(Grip::World)?;
             let (source, _) =
                 lookup::typed(call.thread, call.words[0], ObjectType::Notification, Rights::WRITE)?;
             let slot = line.slot.at(0);

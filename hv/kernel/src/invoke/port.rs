@@ -46,6 +46,7 @@ pub fn invoke(call: &Call) -> Outcome {
             call.answer(&[])
         }
         Invocation::PortNarrow => {
+            call.need(Rights::MANAGE)?;
             call.hold.need(Grip::Lock)?;
             let to = lookup::destination(call.thread, w2, w3, 1)?;
             Derive::ports(&SlotMemory, call.slot, to, w0, w1)?.perform(&mut SlotMemory);

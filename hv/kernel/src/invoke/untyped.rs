@@ -30,8 +30,8 @@ pub fn invoke(call: &Call) -> Outcome {
 }
 
 fn retype(call: &Call) -> Outcome {
-    call.hold.need(Grip::Lock)?;
     call.need(Rights::MANAGE)?;
+    call.hold.need(Grip::Lock)?;
     let shape = Shape::from_word(call.words[0])?;
     // Can this machine have such an object?
     let virtual_machine = matches!(shape.kind(), ObjectType::GuestSpace | ObjectType::Vcpu);
