@@ -136,6 +136,10 @@ impl Drop for Hold {
 
 /// Take what belongs to objects off this CPU: the registers of a vCPU, the tables of a space. Either may die while the world is stopped.
 fn leave_cpu() {
+    // A vCPU that is claimed while interrupts are let in is given up: who let them in finds the claim gone and touches it no more.
+    if let Some(vcpu) = state::local().claimed.take() {
+        vcpu.running_on.store(0, Ordering::SeqCst);
+    }
     if let Some(svm) = state::local().svm.get() {
         svm::evict_any(svm);
     }
@@ -190,7 +194,6 @@ pub fn park() {
         return;
     }
     leave_cpu();
-    this.stops.set(this.stops.get() + 1);
     this.parked.store(epoch, Ordering::Release);
     while EPOCH.load(Ordering::Acquire) == epoch {
         cpu::pause();

@@ -7,7 +7,7 @@ use abi::boot::MAX_CPUS;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use sched::{ReadyQueues, Timeouts};
-use store::{PerCpu, Ref, Thread};
+use store::{PerCpu, Ref, Thread, Vcpu};
 use x86_machine::leave::Leave;
 use x86_machine::svm;
 
@@ -35,8 +35,8 @@ pub struct CpuState {
     pub last_vcpu: Cell<u64>,
     /// The core itself let an interrupt in: the handler must not switch threads.
     pub in_window: Cell<bool>,
-    /// Times that this CPU was stopped by another.
-    pub stops: Cell<u64>,
+    /// The vCPU that a thread of this CPU runs, while interrupts are let in.
+    pub claimed: Cell<Option<Ref<Vcpu>>>,
     /// TSC ticks spent idle.
     pub idle: Cell<u64>,
     /// Items taken from the inbox and not dealt with yet (first in first out).
@@ -71,7 +71,7 @@ impl CpuState {
             svm: Cell::new(None),
             last_vcpu: Cell::new(0),
             in_window: Cell::new(false),
-            stops: Cell::new(0),
+            claimed: Cell::new(None),
             idle: Cell::new(0),
             pending: Cell::new(0),
             inbox: AtomicU64::new(0),

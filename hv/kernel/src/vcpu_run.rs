@@ -174,22 +174,17 @@ impl Run {
     }
 
     fn let_interrupts_in(&self, cpu: &CpuState) -> Round {
-        let stops = cpu.stops.get();
         thread::rewind(self.thread);
-        release(self.vcpu);
+        cpu.claimed.set(Some(self.vcpu));
         cpu.in_window.set(true);
         cpu::interrupt_window();
         cpu.in_window.set(false);
-        if cpu.stops.get() != stops || cpu.reschedule.get() || cpu.current.get() != Some(self.thread) {
+        // The claim is gone if the world was stopped, from here or from elsewhere: then thread and vCPU may be too.
+        if cpu.claimed.take().is_none() {
             return Round::Leave;
         }
-        // Nothing has died; but another thread may run the vCPU now. Then the system call finds that out.
-        if self
-            .vcpu
-            .running_on
-            .compare_exchange(0, state::here(), Ordering::SeqCst, Ordering::Relaxed)
-            .is_err()
-        {
+        if cpu.reschedule.get() || cpu.current.get() != Some(self.thread) {
+            release(self.vcpu);
             return Round::Leave;
         }
         if cpu.timer_stale.get() {

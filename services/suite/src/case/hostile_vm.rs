@@ -22,7 +22,15 @@ extern "C" fn run_for_ever(vcpu: u64, place: u64) -> ! {
     }
 }
 
-/// Several CPUs run one vCPU, export it and import it, all at once.
+/// Calls that time out at once, so that a CPU ends waits while it lets interrupts in.
+extern "C" fn call_in_vain(endpoint: u64, _: u64) -> ! {
+    loop {
+        let deadline = time::now() + time::tsc_khz() / 20;
+        let _ = syscall::call(endpoint, abi::message::Info::new(1, 0), [0; 4], deadline);
+    }
+}
+
+/// Several CPUs run one vCPU, export it and import it, all at once, beside calls that time out on these CPUs.
 pub fn one_vcpu_everywhere(context: &mut Context) -> Outcome {
     if !context.has_virtualization() || !context.has_two_cpus() {
         return context.skip("no virtualization, or one CPU");
@@ -35,6 +43,10 @@ pub fn one_vcpu_everywhere(context: &mut Context) -> Outcome {
     let runners = (context.boot.cpu_count - 1).min(3);
     for place in 0..runners {
         Spawn::new(run_for_ever, vcpu.cptr(), 2 * place).cpu(1 + place).start(context)?;
+    }
+    let nobody = context.endpoint()?;
+    for cpu in 0..=runners {
+        Spawn::new(call_in_vain, nobody.cptr(), 0).cpu(cpu).start(context)?;
     }
     let (mut moved, mut refused) = (0, 0);
     let end = time::after_ms(3000);
