@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The budget: `tests/budget.toml`, one line `name = most` per value.
+//! The budget: `tests/budget.toml`, one line `name = most` per value; under the heading `[at_least]`, `name = least`.
 
 use super::values::Values;
 use crate::paths;
@@ -13,9 +13,23 @@ pub fn exceeded(values: &Values, whole: bool) -> Result<Vec<String>> {
     Ok(judge(values, &read(&text)?, whole))
 }
 
-fn judge(values: &Values, budget: &Values, whole: bool) -> Vec<String> {
+/// What values may be.
+#[derive(Default)]
+struct Budget {
+    most: Values,
+    least: Values,
+}
+
+fn judge(values: &Values, budget: &Budget, whole: bool) -> Vec<String> {
     let mut found = Vec::new();
-    for (name, most) in budget {
+    for (name, least) in &budget.least {
+        match values.get(name) {
+            Some(value) if value < least => found.push(format!("{name} is {value}, below {least}")),
+            None if whole => found.push(format!("{name} has to be {least} and was not measured")),
+            _ => {}
+        }
+    }
+    for (name, most) in &budget.most {
         match values.get(name) {
             Some(value) if value > most => {
                 let percent = (value - most) * 100 / (*most).max(1);
@@ -28,16 +42,21 @@ fn judge(values: &Values, budget: &Values, whole: bool) -> Vec<String> {
             _ => {}
         }
     }
-    let unknown = values.keys().filter(|name| whole && !budget.contains_key(*name));
+    let known = |name: &String| budget.most.contains_key(name) || budget.least.contains_key(name);
+    let unknown = values.keys().filter(|name| whole && !known(name));
     found.extend(unknown.map(|name| format!("{name} has no budget in tests/budget.toml")));
     found
 }
 
-/// Reads `name = number` lines; comments and table headings are passed over.
-fn read(text: &str) -> Result<Values> {
-    let mut budget = Values::new();
+/// Reads `name = number` lines; comments and other headings are passed over.
+fn read(text: &str) -> Result<Budget> {
+    let mut budget = Budget::default();
+    let mut at_least = false;
     for (number, line) in text.lines().enumerate() {
         let code = line.split('#').next().unwrap_or_default().trim();
+        if code.starts_with('[') {
+            at_least = code == "[at_least]";
+        }
         if code.is_empty() || code.starts_with('[') {
             continue;
         }
@@ -48,7 +67,8 @@ fn read(text: &str) -> Result<Values> {
         let Some((name, value)) = entry else {
             bail!("tests/budget.toml, line {}: not `name = number`", number + 1)
         };
-        budget.insert(name, value);
+        let limits = if at_least { &mut budget.least } else { &mut budget.most };
+        limits.insert(name, value);
     }
     Ok(budget)
 }
@@ -66,6 +86,8 @@ mod tests {
         assert_eq!(found.len(), 3);
         assert_eq!(found[0], "ipc_round_trip is 1100, 100 (10 %) over its budget of 1000");
         assert_eq!(judge(&values, &budget, false).len(), 1);
+        let budget = read("[at_least]\nnew = 2\n[lines]\nipc_round_trip = 2000\n").expect("readable");
+        assert_eq!(judge(&values, &budget, true), ["new is 1, below 2"]);
         assert!(read("what\n").is_err());
     }
 }

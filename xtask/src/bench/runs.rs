@@ -54,7 +54,8 @@ pub fn all() -> Result<Vec<Run>> {
 
 fn of_suite(case: suite::Case) -> Run {
     // Under icount the CPUs take turns of many instructions, so one that waits for another waits for longer or shorter.
-    let cpus = if case.name.ends_with("-across") { 2 } else { 1 };
+    let numbered = case.name.ends_with(|last: char| last.is_ascii_digit());
+    let cpus = if numbered || case.name.ends_with("-across") { case.cpus() } else { 1 };
     let machine = Machine {
         system: System::Suite,
         options: format!("case={}", case.name),

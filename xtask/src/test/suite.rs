@@ -19,6 +19,11 @@ impl Case {
     pub fn is_bench(&self) -> bool {
         self.name.starts_with("bench-")
     }
+
+    /// CPUs of its machine: two, or the number that its name ends with.
+    pub fn cpus(&self) -> u32 {
+        self.name.rsplit('-').next().and_then(|word| word.parse().ok()).unwrap_or(2)
+    }
 }
 
 /// All cases, in the order of the source.

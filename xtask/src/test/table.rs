@@ -126,7 +126,8 @@ fn suite_tests(long: bool) -> Result<Vec<BootTest>> {
         // CPUs that take turns are slow to hear of each other, and so every time.
         let icount = case.name.starts_with("turns-");
         let system = System::Suite;
-        let machine = Machine { system, options, icount, cpus: 2, memory_mib: 512, ..Machine::default() };
+        let cpus = case.cpus();
+        let machine = Machine { system, options, icount, cpus, memory_mib: 512, ..Machine::default() };
         let test = BootTest::new(&case.name, machine, Expectation::Passes { case: case.name.clone() });
         // Those that try very many things take their time.
         if case.name.starts_with("fuzz-") { BootTest { limit: LONG, ..test } } else { test }
