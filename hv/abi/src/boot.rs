@@ -32,6 +32,8 @@ pub mod counter {
     pub const RENDEZVOUS: u64 = 1;
     /// Exits of all vCPUs on the caller's CPU.
     pub const EXITS: u64 = 2;
+    /// Times that another CPU stopped or interrupted the caller's CPU.
+    pub const DISTURBANCES: u64 = 3;
 }
 
 /// The interrupt line by which instances ring each other (`MachineRing`): no pin of an I/O APIC. Its vector, which both sides have to

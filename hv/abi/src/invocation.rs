@@ -87,7 +87,8 @@ invocations! {
     FrameDescribe = 0x42,
 
     /// Make the whole guest memory read-only, in constant time, and begin a new epoch of the books of written pages. SEAL.
-    /// Out: w0 = the new epoch.
+    /// In: w0 = cptr of an endpoint (WRITE) that becomes the pager, as by `GuestSetPager`; 0 leaves the pager as it is.
+    /// Out: w0 = the new epoch. Only the CPUs that ran this guest, or wrote its memory, are interrupted.
     GuestSeal = 0x50,
     /// Let one sealed page be written. SEAL. In: w0 = guest-physical address. An unsealed page is no error.
     /// Errors: NotMapped, TablesExhausted.

@@ -213,11 +213,6 @@ impl Make {
         })
     }
 
-    /// Do not. What the core has begun to write into the memory is not zero, and no longer in the books as that.
-    pub fn abandon(self, slots: &mut impl Slots) {
-        Books { used: self.0.start, clear: self.0.start }.write(slots, self.0.untyped);
-    }
-
     /// Do it. The core initialises what is not zero in an object before.
     pub fn perform(self, slots: &mut impl Slots) {
         // What was handed out is no longer known to be zero, whoever takes it back.

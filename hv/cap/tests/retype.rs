@@ -46,19 +46,6 @@ impl World {
         Ok(None)
     }
 
-    /// Begin to make objects, soil them, and give up.
-    fn abandon(&mut self, from: u64, kind: ObjectType, bits: u64, count: u64, to: u64) -> Result<(), Error> {
-        let shape = Shape::new(kind as u64, bits, count)?;
-        let make = self.begin(from, shape, to, 99)?.expect("clearing comes to an end");
-        for (_, cap) in make.objects() {
-            let first = (cap.object - BASE) as usize / 4096;
-            self.dirty[first..first + (1 << (bits - 12))].fill(true);
-        }
-        make.abandon(&mut self.table);
-        self.table.check();
-        Ok(())
-    }
-
     /// Make objects, check that they are zero, and soil them.
     fn make(&mut self, from: u64, kind: ObjectType, bits: u64, count: u64, to: u64) -> Result<(), Error> {
         let shape = Shape::new(kind as u64, bits, count)?;
@@ -182,14 +169,4 @@ fn refusals_change_nothing() {
     assert_eq!(world.make(2, ObjectType::Frame, 12, 1, 3), Err(Error::InvalidCapability));
     assert_eq!(world.make(9, ObjectType::Frame, 12, 1, 3), Err(Error::InvalidCapability));
     assert_eq!(world.table.read(slot(0)), before);
-}
-
-#[test]
-fn memory_of_abandoned_objects_is_not_taken_for_zero() {
-    let mut world = World::new();
-    // At the beginning of the memory, and behind an object and a gap.
-    world.abandon(0, ObjectType::HostSpace, 14, 2, 1).unwrap();
-    world.make(0, ObjectType::Frame, 12, 1, 1).unwrap();
-    world.abandon(0, ObjectType::HostSpace, 14, 2, 2).unwrap();
-    world.make(0, ObjectType::CNode, 14, 2, 2).unwrap();
 }

@@ -6,14 +6,13 @@
 //! long way, so that no error and no rule is decided here.
 
 use crate::state::{self, CpuState};
-use abi::message::{Info, REGISTER_WORDS};
-use abi::object::ObjectType;
+use crate::thread as threads;
+use abi::message::REGISTER_WORDS;
 use abi::rights::Rights;
 use abi::syscall::FOREVER;
 use core::sync::atomic::Ordering;
 use ipc::Waiting;
-use store::{Endpoint, Object, QueueLinks, Ref, Reply, Thread, ThreadState, peek, slot_at};
-use x86_machine::{context, space};
+use store::{Endpoint, Object, QueueLinks, Ref, Reply, Thread, ThreadState, Wait, peek, slot_at};
 
 /// What of the info word must be small: words, and no capabilities.
 const SHAPE: u64 = 0x7fff;
@@ -43,8 +42,9 @@ pub fn call(cpu: &CpuState, thread: Ref<Thread>) -> bool {
     reply.caller.set(Some(thread));
     thread.reply.set(Some(reply));
     thread.state.set(ThreadState::AwaitingReply);
+    thread.set_wait(Some(Wait::Reply(reply)));
     pass(thread, receiver, info, badge);
-    enter(cpu, receiver);
+    threads::enter(cpu, receiver);
     true
 }
 
@@ -55,11 +55,13 @@ pub fn reply_receive(cpu: &CpuState, thread: Ref<Thread>) -> bool {
     let Some((endpoint, _)) = find::<Endpoint>(thread, from.rdi.get(), Rights::READ) else { return false };
     let Some((reply, _)) = find::<Reply>(thread, from.r12.get(), Rights::WRITE) else { return false };
     let here = state::here();
+    if reply.home.cpu() != here {
+        return false;
+    }
     let Some(caller) = reply.caller.get() else { return false };
     if local_waiting(endpoint) != Waiting::Nobody
-        || reply.home.load(Ordering::Relaxed) != here
         || reply.receiver.get().is_some()
-        || endpoint.home.load(Ordering::Relaxed) != here
+        || endpoint.home.cpu() != here
         || caller.cpu.get() + 1 != here
         || caller.faulted.get()
         || caller.timed.get()
@@ -73,12 +75,13 @@ pub fn reply_receive(cpu: &CpuState, thread: Ref<Thread>) -> bool {
     reply.caller.set(None);
     reply.receiver.set(Some(thread));
     caller.reply.set(None);
+    caller.set_wait(None);
     thread.reply.set(Some(reply));
     thread.endpoint.set(Some(endpoint));
     thread.state.set(ThreadState::Receiving);
     endpoint.meeting.wait_as_receiver(&QueueLinks, thread);
     pass(thread, caller, info, 0);
-    enter(cpu, caller);
+    threads::enter(cpu, caller);
     true
 }
 
@@ -96,7 +99,7 @@ fn find<T: Object>(thread: Ref<Thread>, cptr: u64, right: Rights) -> Option<(Ref
 
 /// Who waits at an endpoint; for one of another CPU, an answer that means the long way to both callers.
 fn local_waiting(endpoint: Ref<Endpoint>) -> Waiting<Ref<Thread>> {
-    if endpoint.home.load(Ordering::Relaxed) != state::here() {
+    if endpoint.home.cpu() != state::here() {
         return Waiting::Nobody;
     }
     endpoint.meeting.waiting()
@@ -118,12 +121,3 @@ fn pass(from: Ref<Thread>, to: Ref<Thread>, info: u64, badge: u64) {
     target.rdi.set(badge);
     target.rax.set(0);
 }
-
-fn enter(cpu: &CpuState, thread: Ref<Thread>) {
-    thread.state.set(ThreadState::Ready);
-    cpu.current.set(Some(thread));
-    space::activate(thread.space_root.get());
-    context::set_current(&thread.get().context);
-}
-
-const _: () = assert!(Info(KEPT).words() > 0 && ObjectType::Endpoint as u8 != 0);

@@ -82,9 +82,6 @@ pub fn call_handler(
     words: [u64; 4],
     hold: &Hold,
 ) -> Result<(), Abort> {
-    if handler.home.load(Ordering::Relaxed) == 0 {
-        hold.need(crate::hold::Grip::World)?;
-    }
     for (cell, word) in thread.get().fault_words.iter().zip(words) {
         cell.set(word);
     }

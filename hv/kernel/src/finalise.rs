@@ -10,8 +10,9 @@ use crate::{lookup, state, thread};
 use ::ipc::Waiting;
 use abi::error::Error;
 use abi::object::ObjectType;
+use abi::rights::Rights;
 use addr::{GuestPhysAddr, PageSize, VirtAddr};
-use cap::{Cap, Delete, SlotRef, Slots};
+use cap::{Cap, Delete, Derive, SlotRef, Slots};
 use core::sync::atomic::{AtomicU64, Ordering};
 use paging::{GuestTable, HostTable, Unmap};
 use store::{
@@ -240,6 +241,28 @@ fn end_endpoint(endpoint: Ref<Endpoint>, hold: &Hold) -> Progress {
         thread::fail(waiter, Error::InvalidCapability, hold);
     }
     Progress::More
+}
+
+/// Derives a capability into an empty slot of an object. With the lock held.
+pub fn embed(source: SlotRef, slot: SlotRef, rights: Rights) -> Result<Cap, Error> {
+    Derive::mint(&SlotMemory, source, slot, rights, 0)?.perform(&mut SlotMemory);
+    let cap = Cap { flags: EMBEDDED, ..peek(slot) };
+    SlotMemory.write_cap(slot, cap);
+    Ok(cap)
+}
+
+/// Empties a slot of an object that is empty already, or whose capability is not the last one to its object and stands for nothing more.
+/// False if the world has to be held for it; then nothing has changed. With the lock held.
+pub fn drop_copy(slot: SlotRef) -> bool {
+    if peek(slot).is_null() {
+        return true;
+    }
+    let copy = !cap::is_last(&SlotMemory, slot);
+    if copy {
+        release(slot);
+        cap::unlink(&mut SlotMemory, slot);
+    }
+    copy
 }
 
 /// An object loses a capability that it holds.

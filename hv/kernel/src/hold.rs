@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an operation holds: nothing, the capability lock, or the lock with every other CPU stopped.
 //!
-//! Adding a capability or a mapping takes the lock. Whatever cuts (deletes, unmaps, moves, suspends) or touches cells of another CPU
-//! stops the others as well: they stand in [`park`], outside of any operation, until it is over. So reading never needs a lock: a CPU
-//! that is inside an operation cannot be stopped in the middle of it. A CPU that waits for the lock is between operations and parks
-//! when asked. See `docs/adr/0001-one-capability-lock.md`.
+//! Adding a capability or a mapping takes the lock. What destroys (deletes, unmaps, moves, suspends) stops the others as well: they
+//! stand in [`park`], outside of any operation, until it is over. So reading never needs a lock: a CPU that is inside an operation
+//! cannot be stopped in the middle of it. What cuts a right of one guest only visits the CPUs that may use it. A CPU that waits for the
+//! lock is between operations, and parks when asked. See `docs/adr/0009-no-partition-stops-another.md`.
 
-use crate::{inbox, state};
+use crate::{inbox, state, vcpu_run};
 use abi::error::Error;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use queue::TurnLock;
 use x86_machine::window::WindowFlush;
 use x86_machine::{clock, cpu, lapic, leave, percpu, space, svm, vectors};
 
-static LOCK: AtomicBool = AtomicBool::new(false);
+static LOCK: TurnLock = TurnLock::new(AtomicU32::new(0), AtomicU64::new(0));
+/// Number of the last visit.
+static VISIT: AtomicU64 = AtomicU64::new(0);
 /// Odd while the world is stopped.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
 /// When the world was stopped last (while it is), and when it went on.
@@ -67,10 +70,14 @@ impl Hold {
     /// anything may die, the current thread included.
     pub fn take(grip: Grip) -> Self {
         if grip >= Grip::Lock {
-            while LOCK.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            let (this, me) = (state::local(), percpu::cpu_index() as u32);
+            LOCK.ask(me);
+            this.asking.set(true);
+            while !LOCK.has(me) {
                 park();
                 cpu::pause();
             }
+            this.asking.set(false);
         }
         if grip == Grip::World {
             stop_others();
@@ -94,6 +101,26 @@ impl Hold {
     /// Whether the others are stopped.
     pub fn is_world(&self) -> bool {
         self.grip == Grip::World
+    }
+
+    /// Waits until each CPU of a set has been between two operations, and outside of any guest, since this was called.
+    pub fn visit(&self, cpus: u64) {
+        assert!(self.grip >= Grip::Lock, "one visit at a time");
+        // Whoever is stopped is there.
+        if self.is_world() {
+            return;
+        }
+        let visit = VISIT.fetch_add(1, Ordering::SeqCst) + 1;
+        let me = percpu::cpu_index();
+        let others = || state::online().filter(|&index| index != me && cpus >> index & 1 == 1);
+        for index in others() {
+            lapic::send_ipi(state::of(index).apic_id.load(Ordering::Relaxed), vectors::IPI_RENDEZVOUS);
+        }
+        for index in others() {
+            while state::of(index).visited.load(Ordering::Acquire) < visit {
+                cpu::pause();
+            }
+        }
     }
 
     /// No CPU holds a translation of a user space: every CPU has left its tables to stop ([`leave_cpu`]) and
@@ -129,17 +156,14 @@ impl Drop for Hold {
             EPOCH.fetch_add(1, Ordering::Release);
         }
         if self.grip >= Grip::Lock {
-            LOCK.store(false, Ordering::Release);
+            LOCK.pass(percpu::cpu_index() as u32);
         }
     }
 }
 
 /// Take what belongs to objects off this CPU: the registers of a vCPU, the tables of a space. Either may die while the world is stopped.
 fn leave_cpu() {
-    // A vCPU that is claimed while interrupts are let in is given up: who let them in finds the claim gone and touches it no more.
-    if let Some(vcpu) = state::local().claimed.take() {
-        vcpu.running_on.store(0, Ordering::SeqCst);
-    }
+    vcpu_run::abandon(state::local());
     if let Some(svm) = state::local().svm.get() {
         svm::evict_any(svm);
     }
@@ -186,10 +210,11 @@ fn stop_others() {
     }
 }
 
-/// If another CPU has stopped the world, stand still until it is over. Called between operations only.
+/// Acknowledges a visit; if another CPU has stopped the world, stands still until it is over. Called between operations only.
 pub fn park() {
     let epoch = EPOCH.load(Ordering::Acquire);
     let this = state::local();
+    this.visited.store(VISIT.load(Ordering::Acquire), Ordering::Release);
     if epoch & 1 == 0 || this.parked.load(Ordering::Relaxed) == epoch {
         return;
     }
@@ -200,6 +225,9 @@ pub fn park() {
     }
     flush_window();
     if let Some(leave) = this.leave.take() {
+        if this.asking.take() {
+            LOCK.withdraw(percpu::cpu_index() as u32);
+        }
         leave::leave(leave);
     }
     return_to_cpu();

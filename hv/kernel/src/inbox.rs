@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What one CPU asks of another without a lock: wake this thread, take this call, look at this notification.
+//! What one CPU asks of another without a lock: wake this thread, take this call, end it, look at this notification, give this object.
 //!
 //! Each CPU has a list that the others push to and that it takes whole. Items are objects, linked through a word of their own, named by
-//! address and kind in one word. A thread is in at most one inbox (it is off every queue while it is in transit), a notification is too
-//! (it remembers that it is in one).
+//! address and kind in one word. A thread in transit is off every queue, so it is in one inbox at most; other items note
+//! that they are in one ([`Post`]).
 
 use crate::hold::{Grip, Hold};
 use crate::state::{self, CpuState};
-use crate::{ipc, notify, thread};
+use crate::{ipc, notify, thread, time, vcpu_run};
 use abi::message::Info;
 use core::sync::atomic::{AtomicU64, Ordering};
-use store::{Notification, Ref, Thread, ThreadState};
+use queue::Post;
+use store::{Endpoint, Notification, Ref, Reply, Thread, ThreadState, Vcpu, Wait};
 use x86_machine::{lapic, vectors};
 
-const KIND: u64 = 3;
+const KIND: u64 = 7;
 const WAKE: u64 = 1;
 const CALL: u64 = 2;
 const NOTIFICATION: u64 = 3;
+const CANCEL: u64 = 4;
+const ENDPOINT: u64 = 5;
+const REPLY: u64 = 6;
+const VCPU: u64 = 7;
 
 /// Most items that one interrupt deals with.
 const ITEMS_AT_ONCE: usize = 64;
@@ -24,19 +29,45 @@ const ITEMS_AT_ONCE: usize = 64;
 /// Make a blocked thread of another CPU ready there.
 pub fn send_wake(thread: Ref<Thread>) {
     thread.state.set(ThreadState::Transit);
-    send(thread.cpu.get() as usize, thread.address() | WAKE, &thread.get().inbox_next);
+    let cpu = thread.cpu.get() as usize;
+    thread.set_wait(None);
+    send(cpu, thread.address() | WAKE, &thread.get().post.next);
 }
 
 /// Let another CPU take the call of a thread (its message and endpoint are in the thread).
 pub fn send_call(thread: Ref<Thread>, cpu: usize) {
     thread.state.set(ThreadState::Transit);
-    send(cpu, thread.address() | CALL, &thread.get().inbox_next);
+    send(cpu, thread.address() | CALL, &thread.get().post.next);
+}
+
+/// Let the CPU where a thread's call waits see whether its time is over. It gets there after the call, if that was sent there.
+pub fn send_cancel(thread: Ref<Thread>, cpu: usize) {
+    send_once(&thread.get().cancel, thread.address() | CANCEL, cpu);
+}
+
+/// Ask the home of an endpoint or a reply object for it.
+pub fn send_request(object: Wait) {
+    let home = object.home();
+    let item = match object {
+        Wait::Endpoint(endpoint) => endpoint.address() | ENDPOINT,
+        Wait::Reply(reply) => reply.address() | REPLY,
+    };
+    send_once(&home.post, item, home.cpu() as usize - 1);
+}
+
+/// Ask a CPU to save the registers of a vCPU that it holds.
+pub fn send_evict(vcpu: Ref<Vcpu>, cpu: usize) {
+    send_once(&vcpu.get().post, vcpu.address() | VCPU, cpu);
 }
 
 /// Let another CPU see to the thread of a notification.
 pub fn send_notification(notification: Ref<Notification>, cpu: usize) {
-    if !notification.in_inbox.swap(true, Ordering::SeqCst) {
-        send(cpu, notification.address() | NOTIFICATION, &notification.get().inbox_next);
+    send_once(&notification.get().post, notification.address() | NOTIFICATION, cpu);
+}
+
+fn send_once(post: &Post, item: u64, cpu: usize) {
+    if post.claim(state::here()) {
+        send(cpu, item, &post.next);
     }
 }
 
@@ -56,11 +87,17 @@ fn send(cpu: usize, item: u64, link: &AtomicU64) {
 }
 
 fn link_of(item: u64) -> Option<&'static AtomicU64> {
-    match item & KIND {
-        WAKE | CALL => Ref::<Thread>::from_address(item & !KIND).map(|thread| &thread.get().inbox_next),
-        NOTIFICATION => Ref::<Notification>::from_address(item & !KIND).map(|n| &n.get().inbox_next),
-        _ => None,
-    }
+    let address = item & !KIND;
+    let post = match item & KIND {
+        WAKE | CALL => &Ref::<Thread>::from_address(address)?.get().post,
+        CANCEL => &Ref::<Thread>::from_address(address)?.get().cancel,
+        NOTIFICATION => &Ref::<Notification>::from_address(address)?.get().post,
+        ENDPOINT => &Ref::<Endpoint>::from_address(address)?.get().home.post,
+        REPLY => &Ref::<Reply>::from_address(address)?.get().home.post,
+        VCPU => &Ref::<Vcpu>::from_address(address)?.get().post,
+        _ => return None,
+    };
+    Some(&post.next)
 }
 
 /// Take what others have sent to a CPU, behind what it has not dealt with yet, in the order it was sent.
@@ -142,23 +179,38 @@ pub fn drain_for(index: usize) {
 }
 
 fn handle(item: u64, hold: &Hold) {
-    match item & KIND {
-        WAKE => {
-            if let Some(woken) = Ref::<Thread>::from_address(item & !KIND) {
-                thread::make_ready(woken);
-            }
+    // Every item is an object that lives: nothing dies while an inbox names it.
+    let _ = handle_object(item & KIND, item & !KIND, hold);
+}
+
+fn handle_object(kind: u64, address: u64, hold: &Hold) -> Option<()> {
+    match kind {
+        WAKE => thread::make_ready(Ref::from_address(address)?),
+        CALL => ipc::arrive(Ref::from_address(address)?, hold),
+        CANCEL => {
+            let thread = Ref::<Thread>::from_address(address)?;
+            thread.cancel.release();
+            time::cancel(thread, hold);
         }
-        CALL => {
-            if let Some(caller) = Ref::<Thread>::from_address(item & !KIND) {
-                ipc::arrive(caller, hold);
-            }
+        ENDPOINT => {
+            let endpoint = Ref::<Endpoint>::from_address(address)?;
+            ipc::give_endpoint(endpoint, endpoint.home.post.release(), hold);
+        }
+        REPLY => {
+            let reply = Ref::<Reply>::from_address(address)?;
+            ipc::give_reply(reply, reply.home.post.release(), hold);
+        }
+        VCPU => {
+            let vcpu = Ref::<Vcpu>::from_address(address)?;
+            vcpu.post.release();
+            vcpu_run::evict(vcpu);
         }
         _ => {
-            if let Some(notification) = Ref::<Notification>::from_address(item & !KIND) {
-                // Before its home is read: who raises it after that sends it anew. Its waiter may be on another CPU by now.
-                notification.in_inbox.swap(false, Ordering::SeqCst);
-                notify::tell(notification, hold);
-            }
+            let notification = Ref::<Notification>::from_address(address)?;
+            // Before its home is read: who raises it after that sends it anew. Its waiter may be on another CPU by now.
+            notification.post.release();
+            notify::tell(notification, hold);
         }
     }
+    Some(())
 }

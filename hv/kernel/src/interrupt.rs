@@ -11,6 +11,10 @@ use x86_machine::{ioapic, lapic, park, vectors};
 /// An interrupt has arrived, in user mode or in a window that the core opened.
 pub fn enter(vector: u8) {
     lapic::eoi();
+    let cpu = state::local();
+    if matches!(vector, vectors::IPI_RENDEZVOUS | vectors::IPI_WAKE) {
+        cpu.disturbances.set(cpu.disturbances.get() + 1);
+    }
     match vector {
         vectors::TIMER => time::fired(),
         vectors::IPI_RENDEZVOUS => hold::park(),
@@ -18,7 +22,7 @@ pub fn enter(vector: u8) {
         vectors::DEVICE_FIRST..=vectors::DEVICE_LAST => device(usize::from(vector - vectors::DEVICE_FIRST)),
         _ => {}
     }
-    if !state::local().in_window.get() {
+    if !cpu.in_window.get() {
         // What other CPUs sent while this one was in user mode has waited for its interrupt; it may have come with this one.
         thread::finish();
     }

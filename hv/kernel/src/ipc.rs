@@ -2,8 +2,8 @@
 //! Call, receive, reply.
 //!
 //! An endpoint lives on the CPU of its receivers (its home). A call from there meets the receiver at once and takes no lock; a call from another CPU
-//! is sent to the home's inbox and taken there; the reply wakes the caller the same way. The first receive on a CPU
-//! moves the endpoint there, with every CPU stopped.
+//! is sent to the home's inbox and taken there; the reply wakes the caller the same way. A receive on another CPU asks the home for
+//! the endpoint, and is executed again until it has it. Nobody else is interrupted. A reply object moves the same way.
 
 use crate::hold::{Abort, Grip, Hold, Outcome};
 use crate::lookup;
@@ -15,8 +15,7 @@ use abi::error::Error;
 use abi::message::{CAPS_WORD, Info, MAX_CAPS, RECEIVE_SLOTS_WORD, REGISTER_WORDS};
 use abi::object::ObjectType;
 use abi::rights::Rights;
-use core::sync::atomic::Ordering;
-use store::{Endpoint, QueueLinks, Ref, Reply, SlotMemory, Thread, ThreadState};
+use store::{Endpoint, QueueLinks, Ref, Reply, SlotMemory, Thread, ThreadState, Wait};
 
 /// The system call `Call`.
 pub fn call(thread: Ref<Thread>, hold: &Hold) -> Outcome {
@@ -46,22 +45,19 @@ pub fn begin(
     deadline: u64,
     hold: &Hold,
 ) -> Outcome {
-    let home = live_home(endpoint, hold)?;
-    if home != state::here() {
-        if home == 0 {
-            hold.need(Grip::World)?;
-        }
-    } else if grant && info.caps() > 0 {
+    let home = live_home(Wait::Endpoint(endpoint), hold)?;
+    if home == state::here() && grant && info.caps() > 0 {
         hold.need(Grip::Lock)?;
     }
     thread.info.set(info.0);
     thread.badge.set(badge);
     thread.grant.set(grant);
     thread.endpoint.set(Some(endpoint));
+    thread.set_wait(Some(Wait::Endpoint(endpoint)));
     time::set_deadline(thread, deadline);
     let cpu = state::local();
     thread::block_current(cpu);
-    if home == state::here() || home == 0 {
+    if home == state::here() {
         if let Some(receiver) = meet(thread, endpoint, hold) {
             thread::hand_over(cpu, receiver);
         }
@@ -71,22 +67,60 @@ pub fn begin(
     Ok(())
 }
 
-/// The CPU of an endpoint, plus one; 0 if it has none, or had one that has left (receivers come anew, elsewhere).
-fn live_home(endpoint: Ref<Endpoint>, hold: &Hold) -> Result<u32, Abort> {
-    let home = endpoint.home.load(Ordering::Relaxed);
-    if home == 0 || state::of(home as usize - 1).online.load(Ordering::Relaxed) {
+/// The CPU of an object, plus one: this one if it had none, or one that has left (who waits in it waits on).
+fn live_home(object: Wait, hold: &Hold) -> Result<u32, Abort> {
+    let home = object.home().take_free(state::here());
+    if state::takes_part(home) {
         return Ok(home);
     }
+    // Only root lets CPUs leave, and the first use afterwards brings the object here.
     hold.need(Grip::World)?;
-    endpoint.home.store(0, Ordering::Relaxed);
-    Ok(0)
+    object.home().give(state::here());
+    Ok(state::here())
+}
+
+/// The cells of an object may be touched, since this CPU is its home.
+///
+/// # Errors
+/// `Again` after its home was asked for it, `Busy` if the home has refused.
+fn bring_home(object: Wait, hold: &Hold) -> Outcome {
+    if live_home(object, hold)? == state::here() {
+        return Ok(());
+    }
+    if object.home().was_refused(state::here()) {
+        return Err(Abort::Error(Error::Busy));
+    }
+    inbox::send_request(object);
+    Err(Abort::Again)
+}
+
+/// Another CPU asks for an endpoint: it gets it with those who call, unless threads of this one receive on it.
+pub fn give_endpoint(endpoint: Ref<Endpoint>, asker: u32, hold: &Hold) {
+    if endpoint.home.cpu() != state::here() && !hold.is_world() {
+        return;
+    }
+    match endpoint.meeting.waiting() {
+        Waiting::Receivers(_) => endpoint.home.refuse(asker),
+        _ => endpoint.home.give(asker),
+    }
+}
+
+/// Another CPU asks for a reply object: it gets it with the caller in it, unless a thread of this one receives with it.
+pub fn give_reply(reply: Ref<Reply>, asker: u32, hold: &Hold) {
+    if reply.home.cpu() != state::here() && !hold.is_world() {
+        return;
+    }
+    match reply.receiver.get() {
+        Some(_) => reply.home.refuse(asker),
+        None => reply.home.give(asker),
+    }
 }
 
 /// A call arrives from another CPU. The lock is held if it carries capabilities.
 pub fn arrive(caller: Ref<Thread>, hold: &Hold) {
     let Some(endpoint) = caller.endpoint.get() else { return };
-    let home = endpoint.home.load(Ordering::Relaxed);
-    if home != state::here() && !hold.is_world() && home != 0 {
+    let home = endpoint.home.cpu();
+    if home != state::here() && !hold.is_world() {
         // The endpoint has moved on meanwhile.
         return inbox::send_call(caller, home as usize - 1);
     }
@@ -132,9 +166,9 @@ fn deliver(caller: Ref<Thread>, receiver: Ref<Thread>, reply: Option<Ref<Reply>>
         Some(reply) => {
             reply.receiver.set(None);
             reply.caller.set(Some(caller));
-            reply.home.store(receiver.cpu.get() + 1, Ordering::Relaxed);
             caller.reply.set(Some(reply));
             caller.state.set(ThreadState::AwaitingReply);
+            caller.set_wait(Some(Wait::Reply(reply)));
         }
         None => thread::fail(caller, Error::ReplyLost, hold),
     }
@@ -194,13 +228,12 @@ pub fn reply_receive(thread: Ref<Thread>, hold: &Hold) -> Outcome {
     let reply: Ref<Reply> = lookup::object(thread, thread.context.r12.get(), Rights::WRITE)?;
     let endpoint = lookup::object(thread, thread.context.rdi.get(), Rights::READ)?;
     // Does another thread receive with it?
-    at_home(reply, hold)?;
+    bring_home(Wait::Reply(reply), hold)?;
     if reply.receiver.get().is_some() {
         return Err(Abort::Error(Error::Busy));
     }
     ready_to_receive(endpoint, hold)?;
     let woken = answer(thread, reply, hold)?;
-    reply.home.store(state::here(), Ordering::Relaxed);
     let result = receive_on(thread, endpoint, Some(reply), hold);
     if let Some(caller) = woken {
         thread::hand_over(state::local(), caller);
@@ -217,31 +250,18 @@ pub fn receive(thread: Ref<Thread>, hold: &Hold) -> Outcome {
     };
     // Is the reply object free?
     if let Some(reply) = reply {
-        at_home(reply, hold)?;
+        bring_home(Wait::Reply(reply), hold)?;
         if reply.caller.get().is_some() || reply.receiver.get().is_some() {
             return Err(Abort::Error(Error::Busy));
         }
     }
     ready_to_receive(endpoint, hold)?;
-    if let Some(reply) = reply {
-        reply.home.store(state::here(), Ordering::Relaxed);
-    }
     receive_on(thread, endpoint, reply, hold)
-}
-
-/// The cells of a reply object may be touched: this CPU is its home, or every other one is stopped. (One that was never used is at
-/// home nowhere: two CPUs could take it for free at once.)
-fn at_home(reply: Ref<Reply>, hold: &Hold) -> Outcome {
-    if reply.home.load(Ordering::Relaxed) == state::here() { Ok(()) } else { hold.need(Grip::World) }
 }
 
 /// Answer whoever a reply object holds. The caller is returned if it is to be made ready on this CPU.
 fn answer(thread: Ref<Thread>, reply: Ref<Reply>, hold: &Hold) -> Result<Option<Ref<Thread>>, Abort> {
-    // Nobody ever received with it?
-    if reply.home.load(Ordering::Relaxed) == 0 {
-        return Ok(None);
-    }
-    at_home(reply, hold)?;
+    bring_home(Wait::Reply(reply), hold)?;
     let Some(caller) = reply.caller.get() else { return Ok(None) };
     let info = Info::from_user(thread.context.rsi.get());
     if info.caps() > 0 {
@@ -252,6 +272,7 @@ fn answer(thread: Ref<Thread>, reply: Ref<Reply>, hold: &Hold) -> Result<Option<
     if caller.faulted.replace(false) {
         if info.label() != 0 {
             caller.state.set(ThreadState::Inactive);
+            caller.set_wait(None);
             return Ok(None);
         }
     } else {
@@ -268,14 +289,7 @@ fn answer(thread: Ref<Thread>, reply: Ref<Reply>, hold: &Hold) -> Result<Option<
 
 /// Decode of a receive: the endpoint is at home here, and what the first caller brings can be taken.
 fn ready_to_receive(endpoint: Ref<Endpoint>, hold: &Hold) -> Outcome {
-    if endpoint.home.load(Ordering::Relaxed) != state::here() {
-        hold.need(Grip::World)?;
-        // Do others receive on another CPU? They live where the endpoint lives.
-        if let Waiting::Receivers(_) = endpoint.meeting.waiting() {
-            return Err(Abort::Error(Error::Busy));
-        }
-        endpoint.home.store(state::here(), Ordering::Relaxed);
-    }
+    bring_home(Wait::Endpoint(endpoint), hold)?;
     if let Waiting::Callers(caller) = endpoint.meeting.waiting()
         && caller.grant.get()
         && Info(caller.info.get()).caps() > 0

@@ -48,6 +48,10 @@ pub fn tell(notification: Ref<Notification>, hold: &Hold) {
 /// If the thread of a notification is blocked in a way that flags end, end it. On its CPU, or with the world held.
 fn look(notification: Ref<Notification>) {
     let Some(waiter) = notification.thread.get() else { return };
+    // One that calls has given its cells away; flags do not end its call.
+    if waiter.wait().is_some() {
+        return;
+    }
     match waiter.state.get() {
         ThreadState::Waiting if notification.bound.get() && waiter.waits_for.get().is_none() => {}
         ThreadState::Waiting if waiter.waits_for.get() == Some(notification) => {}

@@ -31,12 +31,16 @@ pub struct CpuState {
     pub vcpu_deadline: Cell<u64>,
     /// What the processor backend keeps for this CPU, if VMs can run.
     pub svm: Cell<Option<&'static svm::Cpu>>,
+    /// The vCPU that a thread of this CPU runs, while interrupts are let in.
+    pub claimed: Cell<Option<Ref<Vcpu>>>,
     /// The vCPU that ran last (address).
     pub last_vcpu: Cell<u64>,
     /// The core itself let an interrupt in: the handler must not switch threads.
     pub in_window: Cell<bool>,
-    /// The vCPU that a thread of this CPU runs, while interrupts are let in.
-    pub claimed: Cell<Option<Ref<Vcpu>>>,
+    /// It waits for the capability lock.
+    pub asking: Cell<bool>,
+    /// Times that another CPU stopped or interrupted this one.
+    pub disturbances: Cell<u64>,
     /// TSC ticks spent idle.
     pub idle: Cell<u64>,
     /// Items taken from the inbox and not dealt with yet (first in first out).
@@ -45,6 +49,8 @@ pub struct CpuState {
     pub inbox: AtomicU64,
     /// The stop that this CPU has last acknowledged.
     pub parked: AtomicU64,
+    /// The visit ([`crate::hold::Hold::visit`]) that it has last acknowledged.
+    pub visited: AtomicU64,
     /// Threads that are bound to it, whatever they do.
     pub threads: AtomicU32,
     /// Set, with the world held, for a CPU that leaves: it does so when the world goes on.
@@ -69,13 +75,16 @@ impl CpuState {
             slice_end: Cell::new(0),
             vcpu_deadline: Cell::new(u64::MAX),
             svm: Cell::new(None),
+            claimed: Cell::new(None),
             last_vcpu: Cell::new(0),
             in_window: Cell::new(false),
-            claimed: Cell::new(None),
+            asking: Cell::new(false),
+            disturbances: Cell::new(0),
             idle: Cell::new(0),
             pending: Cell::new(0),
             inbox: AtomicU64::new(0),
             parked: AtomicU64::new(0),
+            visited: AtomicU64::new(0),
             threads: AtomicU32::new(0),
             leave: Cell::new(None),
             window_epoch: Cell::new(0),
@@ -107,6 +116,11 @@ pub fn of(cpu: usize) -> &'static CpuState {
 /// The CPUs that take part, in order.
 pub fn online() -> impl Iterator<Item = usize> {
     (0..CPU_COUNT.load(Ordering::Acquire)).filter(|&index| of(index).online.load(Ordering::Acquire))
+}
+
+/// Whether a CPU takes part that an object names: index plus one.
+pub fn takes_part(cpu: u32) -> bool {
+    of(cpu as usize - 1).online.load(Ordering::Relaxed)
 }
 
 /// A thread is bound to a CPU from now on, or not any more. With the lock held.

@@ -10,6 +10,8 @@ use crate::{inbox, time};
 use abi::error::Error;
 use abi::fault::Fault;
 use abi::message::Info;
+use abi::syscall::FOREVER;
+use core::sync::atomic::Ordering;
 use store::{QueueLinks, Ref, Thread, ThreadState, TimeLinks};
 use x86_machine::{context, cpu, space};
 
@@ -19,6 +21,7 @@ const SYSCALL_BYTES: u64 = 2;
 /// A blocked thread becomes ready on its CPU, which is this one, or stopped.
 pub fn make_ready(thread: Ref<Thread>) {
     forget_deadline(thread);
+    thread.set_wait(None);
     thread.state.set(ThreadState::Ready);
     let cpu = state::of(thread.cpu.get() as usize);
     cpu.ready.push(&QueueLinks, thread, thread.priority.get());
@@ -46,7 +49,7 @@ pub fn block_current(cpu: &CpuState) {
 /// Let a thread run next that was just made runnable by the one that blocked, unless somebody more important is ready. On this CPU.
 pub fn hand_over(cpu: &CpuState, thread: Ref<Thread>) {
     forget_deadline(thread);
-    thread.state.set(ThreadState::Ready);
+    thread.set_wait(None);
     if cpu.current.get().is_some() || cpu.ready.any_above(thread.priority.get()) {
         make_ready(thread);
     } else {
@@ -58,8 +61,9 @@ pub fn hand_over(cpu: &CpuState, thread: Ref<Thread>) {
     }
 }
 
-/// Make a thread the one that this CPU resumes.
-fn enter(cpu: &CpuState, thread: Ref<Thread>) {
+/// Make a thread that is on no queue the one that this CPU resumes.
+pub fn enter(cpu: &CpuState, thread: Ref<Thread>) {
+    thread.state.set(ThreadState::Ready);
     cpu.current.set(Some(thread));
     space::activate(thread.space_root.get());
     context::set_current(&thread.get().context);
@@ -134,14 +138,21 @@ pub fn advance(thread: Ref<Thread>) {
 /// Forget the deadline that a thread waits for, on this CPU or with the world held.
 pub fn forget_deadline(thread: Ref<Thread>) {
     if thread.timed.replace(false) {
+        thread.until.store(FOREVER, Ordering::Relaxed);
         state::of(thread.cpu.get() as usize).timeouts.remove(&TimeLinks, thread);
     }
 }
 
-/// Take a thread out of whatever it does, so that it is on no queue. With the world held, or for a thread of this CPU that
-/// receives or waits.
+/// Take a thread out of whatever it does, so that it is on no queue. With the world held, or for a thread of this CPU whose cells
+/// are here.
 pub fn detach(thread: Ref<Thread>) {
     forget_deadline(thread);
+    leave(thread);
+    thread.set_wait(None);
+}
+
+/// Take a thread whose cells are this CPU's (or with the world held) off the queue or out of the object that it is in.
+pub fn leave(thread: Ref<Thread>) {
     match thread.state.get() {
         ThreadState::Inactive | ThreadState::Transit => {}
         ThreadState::Ready => {
@@ -170,7 +181,7 @@ pub fn detach(thread: Ref<Thread>) {
                 && !notification.bound.get()
             {
                 notification.thread.set(None);
-                notification.home.store(0, core::sync::atomic::Ordering::SeqCst);
+                notification.home.store(0, Ordering::SeqCst);
             }
         }
     }
@@ -207,5 +218,6 @@ pub fn fail(thread: Ref<Thread>, error: Error, hold: &Hold) {
     } else {
         // Its fault was not answered: it cannot go on.
         thread.state.set(ThreadState::Inactive);
+        thread.set_wait(None);
     }
 }

@@ -3,13 +3,17 @@
 
 use crate::hold::{Grip, Hold};
 use crate::state::{self, CpuState};
-use crate::thread;
+use crate::{inbox, thread};
 use abi::error::Error;
+use core::sync::atomic::Ordering;
 use store::{Ref, Thread, ThreadState, TimeLinks};
 use x86_machine::{clock, cpu, lapic};
 
 /// Most threads that one timer interrupt wakes; the next one follows at once.
 const WAKES_AT_ONCE: usize = 16;
+
+/// After which a call that waits on another CPU is looked at again, if that CPU has not ended it.
+const RETRY_MICROSECONDS: u64 = 1000;
 
 /// Length of a time slice in TSC ticks where the thread has none of its own: 10 ms.
 fn default_slice() -> u64 {
@@ -23,9 +27,14 @@ pub fn has_passed(deadline: u64) -> bool {
 
 /// A thread waits until `deadline` at most. It is of this CPU, or the world is held.
 pub fn set_deadline(thread: Ref<Thread>, deadline: u64) {
-    if deadline == abi::syscall::FOREVER {
-        return;
+    if deadline != abi::syscall::FOREVER {
+        thread.until.store(deadline, Ordering::Relaxed);
+        wake_at(thread, deadline);
     }
+}
+
+/// This CPU sees to the wait of a thread at a time.
+fn wake_at(thread: Ref<Thread>, deadline: u64) {
     let cpu = state::of(thread.cpu.get() as usize);
     thread.deadline.set(deadline);
     thread.timed.set(true);
@@ -66,22 +75,62 @@ pub fn arm(cpu: &CpuState) {
     }
 }
 
-/// Ends the wait of the first thread whose deadline has passed; false if there is none.
+/// Sees to the wait of the first thread whose deadline has passed; false if there is none.
 fn expire(cpu: &CpuState, now: u64) -> bool {
     let due = || cpu.timeouts.first().filter(|first| first.deadline.get() <= now);
     let Some(first) = due() else { return false };
-    // A call waits at an endpoint or for an answer of another CPU, or is on its way there; what is received or waited for is of this one.
-    let grip = match first.state.get() {
-        ThreadState::Receiving | ThreadState::Waiting => Grip::None,
-        _ => Grip::World,
-    };
-    let hold = Hold::take(grip);
-    // To stop the others may have taken long enough for the answer to arrive.
-    if due() == Some(first) {
-        thread::detach(first);
-        thread::fail(first, Error::TimedOut, &hold);
+    let home = first.wait().map_or(state::here(), |wait| wait.home().cpu());
+    if home == state::here() {
+        end_wait(first, &Hold::NONE);
+    } else if state::takes_part(home) {
+        // What the thread waits in belongs to another CPU, which may be answering it at this moment. That CPU is asked.
+        put_off(first, now);
+        inbox::send_cancel(first, home as usize - 1);
+    } else {
+        // A CPU that has left gives nothing away.
+        let hold = Hold::take(Grip::World);
+        if due() == Some(first) {
+            end_wait(first, &hold);
+        }
     }
     true
+}
+
+fn put_off(thread: Ref<Thread>, now: u64) {
+    state::local().timeouts.remove(&TimeLinks, thread);
+    wake_at(thread, now.saturating_add(clock::tsc_khz() * RETRY_MICROSECONDS / 1000));
+}
+
+/// The deadline of a thread of this CPU has passed; its cells are here, or on their way.
+fn end_wait(thread: Ref<Thread>, hold: &Hold) {
+    match (thread.state.get(), thread.wait()) {
+        // Its call is still on its way here, or its answer.
+        (ThreadState::Transit, Some(_)) => put_off(thread, cpu::rdtsc()),
+        (ThreadState::Transit, None) => thread::forget_deadline(thread),
+        _ => {
+            thread::detach(thread);
+            thread::fail(thread, Error::TimedOut, hold);
+        }
+    }
+}
+
+/// Another CPU says that the deadline of a thread's call has passed. If that waits here still, it ends.
+pub fn cancel(thread: Ref<Thread>, hold: &Hold) {
+    // The call may be another one by now: its own deadline counts.
+    let Some(wait) = thread.wait().filter(|_| has_passed(thread.until.load(Ordering::Relaxed))) else {
+        return;
+    };
+    let home = wait.home().cpu();
+    if home != state::here() && !hold.is_world() {
+        if state::takes_part(home) {
+            inbox::send_cancel(thread, home as usize - 1);
+        }
+        return;
+    }
+    if matches!(thread.state.get(), ThreadState::Calling | ThreadState::AwaitingReply) {
+        thread::leave(thread);
+        thread::fail(thread, Error::TimedOut, hold);
+    }
 }
 
 /// The timer has fired.

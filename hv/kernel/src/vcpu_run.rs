@@ -8,7 +8,7 @@
 use crate::hold::{Abort, Grip, Hold, Outcome};
 use crate::invoke::{Opened, ask_pager, open_page};
 use crate::state::{self, CpuState};
-use crate::{lookup, thread, time};
+use crate::{inbox, lookup, thread, time};
 use ::vcpu::exit::Cause;
 use abi::error::Error;
 use abi::rights::Rights;
@@ -17,6 +17,9 @@ use addr::GuestPhysAddr;
 use core::sync::atomic::Ordering;
 use store::{GuestSpace, Ref, Thread, Vcpu};
 use x86_machine::{cpu, percpu, svm};
+
+/// In place of a CPU in the claim of a vCPU: its registers are being saved.
+pub const SAVING: u32 = u32::MAX;
 
 /// What one run works with.
 struct Run {
@@ -44,7 +47,7 @@ pub fn run(thread: Ref<Thread>, hold: &Hold) -> Outcome {
     let vcpu: Ref<Vcpu> = lookup::object(thread, thread.context.rdi.get(), Rights::EXECUTE)?;
     let space = vcpu.space.get().ok_or(Error::NotConfigured)?;
     let svm = state::local().svm.get().ok_or(Error::Unsupported)?;
-    claim(vcpu, hold)?;
+    claim(vcpu)?;
     let run = Run { thread, vcpu, space, svm, pages: Vcpu::pages(vcpu) };
     if vcpu.sealed_write.get() != 0 {
         let settled = run.settle_sealed_write(hold);
@@ -77,20 +80,40 @@ pub fn run(thread: Ref<Thread>, hold: &Hold) -> Outcome {
 /// Have a vCPU to oneself until [`release`]: nobody runs it or touches its state, and its registers are on this CPU or in memory.
 ///
 /// # Errors
-/// `Busy` if another thread has it, `Need` the world if another CPU still holds its registers.
-pub fn claim(vcpu: Ref<Vcpu>, hold: &Hold) -> Outcome {
-    // Does another thread have it?
-    if vcpu.running_on.compare_exchange(0, state::here(), Ordering::SeqCst, Ordering::Relaxed).is_err() {
-        return Err(Abort::Error(Error::Busy));
+/// `Busy` if another thread has it, `Again` while another CPU still holds its registers, which is asked to save them.
+pub fn claim(vcpu: Ref<Vcpu>) -> Outcome {
+    match vcpu.running_on.compare_exchange(0, state::here(), Ordering::SeqCst, Ordering::Relaxed) {
+        Ok(_) => {}
+        Err(SAVING) => return Err(Abort::Again),
+        // Does another thread have it?
+        Err(_) => return Err(Abort::Error(Error::Busy)),
     }
     // Before the claim the registers could still have moved.
-    if svm::fpu_home(&Vcpu::pages(vcpu)).is_some_and(|cpu| cpu != percpu::cpu_index()) {
-        release(vcpu);
-        // Stopping the world takes them off that CPU.
-        hold.need(Grip::World)?;
-        return Err(Abort::Again);
+    match svm::fpu_home(&Vcpu::pages(vcpu)).filter(|&cpu| cpu != percpu::cpu_index()) {
+        None => Ok(()),
+        Some(cpu) => {
+            release(vcpu);
+            inbox::send_evict(vcpu, cpu);
+            Err(Abort::Again)
+        }
     }
-    Ok(())
+}
+
+/// Another CPU wants the registers of a vCPU that this one holds: saves them, unless a thread has the vCPU now.
+pub fn evict(vcpu: Ref<Vcpu>) {
+    if let Some(svm) = state::local().svm.get()
+        && vcpu.running_on.compare_exchange(0, SAVING, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    {
+        svm::evict_fpu(svm, &Vcpu::pages(vcpu));
+        release(vcpu);
+    }
+}
+
+/// Gives up the claim that this CPU keeps while it lets interrupts in. Thread and vCPU are not touched any more afterwards.
+pub fn abandon(cpu: &CpuState) {
+    if let Some(vcpu) = cpu.claimed.take() {
+        release(vcpu);
+    }
 }
 
 /// Give up a claim.
@@ -139,7 +162,8 @@ impl Run {
     /// Translations of this guest that the CPU may hold are stale if permissions were cut since, if another vCPU ran here since (they
     /// share an address-space number), or if this one ran elsewhere.
     fn flush_if_stale(&self, cpu: &CpuState) {
-        let generation = self.space.generation.load(Ordering::Relaxed);
+        self.space.enter(percpu::cpu_index());
+        let generation = self.space.generation.load(Ordering::SeqCst);
         let address = self.vcpu.address();
         if self.vcpu.generation.get() != generation
             || cpu.last_vcpu.get() != address

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A first-in, first-out queue of things that carry their own links.
+//! A first-in, first-out queue of things that carry their own links; and a lock for which CPUs take turns.
 //!
 //! Owns the order of waiters and of ready threads. The members are named by small ids and the links live with the members
 //! (a [`Links`] finds them), so that no queue ever needs memory. A member is in at most one queue that uses
@@ -7,7 +7,19 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod home;
+mod turn;
+
+pub use home::{Home, Post};
+pub use turn::TurnLock;
+
 use core::cell::Cell;
+
+/// The atomics of what is shared between CPUs: `tests/model` puts others in their place.
+mod atomic {
+    pub use core::hint::spin_loop as pause;
+    pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+}
 
 /// Where the links of a member are.
 pub trait Links<Id> {

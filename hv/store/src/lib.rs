@@ -12,8 +12,9 @@
 //!    stopped outside of any operation; the kernel's finaliser takes the object out of every queue, cache and link first. Local
 //!    variables do not survive an operation.
 //! 4. *No two CPUs touch the same cell at once.* The cells of an object belong to its home CPU, or to the
-//!    holder of the capability lock while the home CPU is stopped; whatever is shared without that is an atomic. See
-//!    `docs/adr/0001-one-capability-lock.md`.
+//!    holder of the capability lock while the home CPU is stopped; whatever is shared without that is an atomic. Cells change
+//!    hands by an inbox, or by the word that names the home ([`queue::Home`]), each released by the one and acquired by the other.
+//!    See `docs/adr/0009-no-partition-stops-another.md`.
 //! 5. *Objects are always reached by the physical window*, which maps every page of the estate. Memory leaves it with the world
 //!    stopped, and only when nothing is made of it: no object, no mapping, no second capability ([`move_away`]). Even a reference that
 //!    broke claim 3 would read memory, or fault if that has left; what it read would be a number, never a pointer that Rust relies
@@ -43,6 +44,6 @@ pub use percpu::PerCpu;
 pub use reference::{Object, Ref, Tag};
 pub use slot::{Container, SlotArray, SlotMemory, container, peek, slot_at};
 pub use space::{GuestSpace, HostSpace, Pool, Tables};
-pub use spaces::{AnySpace, enter_space, leave_space, space_of};
-pub use thread::{QueueLinks, Thread, ThreadSlot, ThreadState, TimeLinks};
+pub use spaces::{AnySpace, enter_space, leave_space, numbers_left, space_of};
+pub use thread::{QueueLinks, Thread, ThreadSlot, ThreadState, TimeLinks, Wait};
 pub use vcpu::Vcpu;

@@ -5,10 +5,11 @@ use crate::Endpoint;
 use crate::frame::{clear, read_word, write_word};
 use crate::reference::{Object, Ref, Tag};
 use crate::slot::SlotArray;
+use abi::PAGE_SIZE;
 use abi::object::ObjectType;
 use addr::PhysAddr;
 use core::cell::Cell;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// The table pages of a space.
 #[repr(C)]
@@ -58,7 +59,10 @@ pub struct HostSpace {
     pub pool: Pool,
 }
 
-// SAFETY: cells only, zero is valid, smaller than a page.
+const _: () =
+    assert!(size_of::<HostSpace>() <= PAGE_SIZE as usize && size_of::<GuestSpace>() <= PAGE_SIZE as usize);
+
+// SAFETY: cells only, zero is valid, and the size is checked above.
 unsafe impl Object for HostSpace {
     const TYPE: ObjectType = ObjectType::HostSpace;
 }
@@ -76,13 +80,15 @@ pub struct GuestSpace {
     pub epoch: Cell<u64>,
     /// Counts the cuts of permissions; a vCPU that last ran under another number flushes first.
     pub generation: AtomicU64,
+    /// CPUs that may have run this guest or written its memory since the last cut, a bit each.
+    users: AtomicU64,
     /// The endpoint that is asked before a sealed page is written.
     pub pager: Cell<Option<Ref<Endpoint>>>,
     /// Slot of the pager.
     pub pager_slot: SlotArray<1>,
 }
 
-// SAFETY: cells and atomics only, zero is valid, smaller than a page.
+// SAFETY: cells and atomics only, zero is valid, and the size is checked above.
 unsafe impl Object for GuestSpace {
     const TYPE: ObjectType = ObjectType::GuestSpace;
 }
@@ -104,7 +110,26 @@ impl GuestSpace {
         this.generation.store(1, core::sync::atomic::Ordering::Relaxed);
         this.pool.initialise(this.address(), size_bits);
     }
+
+    /// Notes that a CPU is about to run this guest or to write its memory. What it reads of generation and tables after
+    /// this is new, or a cut finds its bit: the cut changes both before it takes the bits.
+    pub fn enter(&self, cpu: usize) {
+        let bit = 1 << cpu;
+        if self.users.load(Ordering::SeqCst) & bit == 0 {
+            self.users.fetch_or(bit, Ordering::SeqCst);
+        }
+    }
+
+    /// A right has been cut in the tables: begins a new generation. The CPUs that may still use the old one have to leave the
+    /// guest, and whatever they do, before the cut is relied on.
+    #[must_use = "a cut may be relied on only after these CPUs have been interrupted"]
+    pub fn cut(&self) -> u64 {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.users.swap(0, Ordering::SeqCst)
+    }
 }
+
+const _: () = assert!(abi::boot::MAX_CPUS <= 64, "a set of CPUs is a word");
 
 /// The tables of a space, as the page-table engine sees them.
 pub struct Tables<'a> {

@@ -25,6 +25,9 @@ static ENTRIES: [Entry; SPACES] =
 /// Where to look first for a free entry.
 static HINT: AtomicU64 = AtomicU64::new(0);
 
+/// Numbers in use.
+static USED: AtomicU64 = AtomicU64::new(0);
+
 /// A space of either kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnySpace {
@@ -32,6 +35,12 @@ pub enum AnySpace {
     Host(Ref<HostSpace>),
     /// A nested page table.
     Guest(Ref<GuestSpace>),
+}
+
+/// How many spaces there can be besides those that are. For the holder of the capability lock.
+#[must_use]
+pub fn numbers_left() -> u64 {
+    (SPACES as u64).saturating_sub(USED.load(Ordering::Relaxed))
 }
 
 /// Give a new space its number. `None` if there are too many. For the holder of the capability lock.
@@ -50,6 +59,7 @@ pub fn enter_space(space: AnySpace) -> Option<u64> {
     let generation = entry.generation.load(Ordering::Relaxed) + 1;
     entry.generation.store(generation, Ordering::Relaxed);
     entry.address.store(address, Ordering::Relaxed);
+    USED.fetch_add(1, Ordering::Relaxed);
     Some(generation * SPACES as u64 + index as u64)
 }
 
@@ -72,5 +82,6 @@ pub fn space_of(id: u64) -> Option<AnySpace> {
 pub fn leave_space(id: u64) {
     if space_of(id).is_some() {
         ENTRIES[id as usize % SPACES].address.store(0, Ordering::Relaxed);
+        USED.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -9,8 +9,8 @@ use crate::slot::SlotArray;
 use crate::{Endpoint, Notification, Reply, Vcpu};
 use abi::object::ObjectType;
 use core::cell::Cell;
-use core::sync::atomic::AtomicU64;
-use queue::Links;
+use core::sync::atomic::{AtomicU64, Ordering};
+use queue::{Home, Links, Post};
 use x86_machine::context::UserContext;
 
 /// What a thread does.
@@ -51,8 +51,31 @@ pub enum ThreadSlot {
 
 type Link = Cell<Option<Ref<Thread>>>;
 
-/// A thread. Its cells belong to its CPU while it is ready, receives or waits; to the CPU of the endpoint while it calls; to the
-/// CPU of the receiver while it awaits a reply.
+/// Where a thread waits that has called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// At an endpoint, or on its way there.
+    Endpoint(Ref<Endpoint>),
+    /// In a reply object.
+    Reply(Ref<Reply>),
+}
+
+impl Wait {
+    /// Bit 0 of the address says that it is a reply object.
+    const REPLY: u64 = 1;
+
+    /// The CPU that it belongs to.
+    #[must_use]
+    pub fn home(self) -> &'static Home {
+        match self {
+            Self::Endpoint(endpoint) => &endpoint.get().home,
+            Self::Reply(reply) => &reply.get().home,
+        }
+    }
+}
+
+/// A thread. What it waits in after a call ([`Thread::wait`]) says whose its cells are: those of the home of that endpoint or reply
+/// object; of its own CPU where it has not called. Its links and fields about time are always its own CPU's.
 #[repr(C, align(4096))]
 pub struct Thread {
     /// [`Tag::Thread`].
@@ -71,8 +94,12 @@ pub struct Thread {
     pub cpu: Cell<u32>,
     /// Length of its time slice in TSC ticks.
     pub slice: Cell<u64>,
-    /// When it gives up waiting.
+    /// When its CPU sees to its wait.
     pub deadline: Cell<u64>,
+    /// When it gives up waiting, or `FOREVER`: other CPUs ask this before they end its call.
+    pub until: AtomicU64,
+    /// [`Wait`] as a word; 0 for none. Set by its CPU when it calls, changed by whoever has its cells.
+    waits_in: AtomicU64,
     /// Root of its page tables (physical), from its space slot.
     pub space_root: Cell<u64>,
     /// Physical address of its CNode, from its CNode slot; 0 for none.
@@ -99,8 +126,10 @@ pub struct Thread {
     pub bound: Cell<Option<Ref<Notification>>>,
     /// The vCPU that it runs.
     pub vcpu: Cell<Option<Ref<Vcpu>>>,
-    /// Next in the inbox of a CPU.
-    pub inbox_next: AtomicU64,
+    /// Its place in an inbox while its cells change hands.
+    pub post: Post,
+    /// Its place in an inbox while its CPU wants another to look at its deadline.
+    pub cancel: Post,
     next: Link,
     previous: Link,
     time_next: Link,
@@ -117,8 +146,30 @@ unsafe impl Object for Thread {
 const _: () = assert!(core::mem::size_of::<Thread>() == 4096);
 
 impl Thread {
+    /// Where it waits after a call. With `None`, and what the acquire brings, its cells are its own CPU's.
+    #[must_use]
+    pub fn wait(&self) -> Option<Wait> {
+        let word = self.waits_in.load(Ordering::Acquire);
+        if word & Wait::REPLY == 0 {
+            Ref::from_address(word).map(Wait::Endpoint)
+        } else {
+            Ref::from_address(word & !Wait::REPLY).map(Wait::Reply)
+        }
+    }
+
+    /// Says where it waits. Whoever calls this with `None` touches its cells no more.
+    pub fn set_wait(&self, wait: Option<Wait>) {
+        let word = match wait {
+            None => 0,
+            Some(Wait::Endpoint(endpoint)) => endpoint.address(),
+            Some(Wait::Reply(reply)) => reply.address() | Wait::REPLY,
+        };
+        self.waits_in.store(word, Ordering::Release);
+    }
+
     /// Mark the memory as a thread, right after it was retyped.
     pub fn initialise(&self) {
+        self.until.store(abi::syscall::FOREVER, Ordering::Relaxed);
         self.tag.set(Tag::Thread as u64);
     }
 }

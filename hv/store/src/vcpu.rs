@@ -8,6 +8,7 @@ use abi::PAGE_SIZE;
 use abi::object::ObjectType;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32};
+use queue::Post;
 use x86_machine::svm;
 
 /// The header of a vCPU.
@@ -24,6 +25,8 @@ pub struct Vcpu {
     /// CPU on which a thread runs it or touches its state now, plus one: the claim without which no cell of it or of its pages is
     /// touched (but for what is changed with every CPU stopped).
     pub running_on: AtomicU32,
+    /// Its place in an inbox while its registers are wanted elsewhere.
+    pub post: Post,
     /// CPU on which it last ran, plus one.
     pub last_cpu: Cell<u32>,
     /// Page that it could not write and that has to be looked at, plus one; 0 for none.
@@ -34,7 +37,9 @@ pub struct Vcpu {
     pub page_slot: SlotArray<1>,
 }
 
-// SAFETY: cells and atomics only, zero is valid, smaller than a page.
+const _: () = assert!(size_of::<Vcpu>() <= PAGE_SIZE as usize);
+
+// SAFETY: cells and atomics only, zero is valid, and the size is checked above.
 unsafe impl Object for Vcpu {
     const TYPE: ObjectType = ObjectType::Vcpu;
 }

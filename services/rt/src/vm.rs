@@ -32,6 +32,14 @@ impl Cap<GuestSpace> {
         self.invoke(Invocation::GuestSeal, [0; 4]).map(|words| words[0])
     }
 
+    /// Seals all guest memory, with another pager from then on; returns the new epoch.
+    ///
+    /// # Errors
+    /// See [`Invocation::GuestSeal`].
+    pub fn seal_for(self, pager: Cap<Endpoint>) -> Result<u64, Error> {
+        self.invoke(Invocation::GuestSeal, [pager.cptr(), 0, 0, 0]).map(|words| words[0])
+    }
+
     /// Lets the page at `address` be written.
     ///
     /// # Errors

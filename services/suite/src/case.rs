@@ -17,3 +17,4 @@ pub mod notification;
 pub mod schedule;
 pub mod seal;
 pub mod untyped;
+pub mod victim;

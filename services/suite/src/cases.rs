@@ -4,7 +4,7 @@
 
 use crate::case::{
     bench, capability, cnode, device, endpoint, estate, exit, fault, frame, fuzz, hostile_race, hostile_vm,
-    notification, schedule, seal, untyped,
+    notification, schedule, seal, untyped, victim,
 };
 use crate::context::Context;
 use crate::outcome::Outcome;
@@ -88,6 +88,8 @@ pub const CASES: &[Case] = &[
     Case { name: "seal-pager", run: seal::pager },
     Case { name: "seal-pager-across", run: seal::pager_across },
     Case { name: "seal-large-pages", run: seal::large_pages },
+    Case { name: "seal-takes-a-pager", run: seal::seal_with_pager },
+    Case { name: "seal-beside-those-who-write", run: seal::beside },
     Case { name: "seal-guest-write", run: seal::write },
     Case { name: "fuzz-empty", run: fuzz::empty },
     Case { name: "fuzz-rich", run: fuzz::rich },
@@ -102,10 +104,13 @@ pub const CASES: &[Case] = &[
     Case { name: "hostile-traced-guest", run: hostile_vm::traced_guest },
     Case { name: "hostile-pager-dies", run: hostile_vm::pager_dies },
     Case { name: "hostile-moving-vmm", run: hostile_vm::moving_vmm },
+    Case { name: "victim-keeps-its-cpu-4", run: victim::keeps_its_cpu },
+    Case { name: "victim-keeps-its-cpu-8", run: victim::keeps_its_cpu },
     Case { name: "bench-ipc", run: bench::ipc },
     Case { name: "bench-ipc-across", run: bench::ipc_across },
     Case { name: "bench-syscall", run: bench::null },
     Case { name: "bench-exit", run: bench::exit },
     Case { name: "bench-interrupt", run: bench::interrupt },
+    Case { name: "bench-victim-share-4", run: victim::share },
     Case { name: "bench-boot", run: bench::boot },
 ];

@@ -3,7 +3,7 @@
 
 use super::Call;
 use crate::fault;
-use crate::finalise::{EMBEDDED, largest};
+use crate::finalise::largest;
 use crate::hold::{Abort, Grip, Hold, Outcome};
 use crate::{finalise, lookup, thread};
 use abi::error::Error;
@@ -14,10 +14,10 @@ use abi::object::ObjectType;
 use abi::rights::Rights;
 use abi::{PAGE_SIZE, message::Info};
 use addr::GuestPhysAddr;
-use cap::{Derive, Slots};
-use core::sync::atomic::Ordering;
+use cap::SlotRef;
 use paging::{FaultStep, GuestTable, HarvestRequest, UnsealError};
-use store::{GuestSpace, Ref, SlotMemory, Tables, Thread, peek};
+use store::{GuestSpace, Ref, Tables, Thread, peek};
+use x86_machine::percpu;
 
 /// Most words of the bitmap in one call: covers 64 MiB.
 const BITMAP_WORDS: usize = 256;
@@ -42,15 +42,16 @@ fn table(space: Ref<GuestSpace>) -> (GuestTable, Tables<'static>) {
 
 fn seal(call: &Call, space: Ref<GuestSpace>) -> Outcome {
     call.need(Rights::SEAL)?;
-    // A right is cut: every vCPU of the VM has to leave the guest, and flush before it enters again.
-    call.hold.need(Grip::World)?;
+    let pager = endpoint(call)?;
+    call.hold.need(Grip::Lock)?;
+    if pager.is_some() {
+        replace_pager(call, space, pager)?;
+    }
     let (mut table, mut tables) = table(space);
     let flush = table.seal(&mut tables);
     space.epoch.set(table.epoch());
-    flush.spend(&mut tables, |_| {
-        space.generation.fetch_add(1, Ordering::Relaxed);
-        call.hold.flush_everywhere();
-    });
+    // A right is cut: the CPUs that run this guest leave it, and flush before they enter again; those that write its memory finish.
+    flush.spend(&mut tables, |_| call.hold.visit(space.cut()));
     call.answer(&[table.epoch()])
 }
 
@@ -68,22 +69,32 @@ fn unseal(call: &Call, space: Ref<GuestSpace>) -> Outcome {
 
 fn set_pager(call: &Call, space: Ref<GuestSpace>) -> Outcome {
     call.need(Rights::SEAL)?;
-    // The old pager's capability goes.
-    call.hold.need(Grip::World)?;
-    let slot = space.pager_slot.at(0);
-    let source = match call.words[0] {
-        0 => None,
-        cptr => Some(lookup::typed(call.thread, cptr, ObjectType::Endpoint, Rights::WRITE)?.0),
-    };
-    finalise::delete(slot, call.hold)?;
-    if let Some(source) = source {
-        Derive::mint(&SlotMemory, source, slot, Rights::WRITE, 0)?.perform(&mut SlotMemory);
-        let mut cap = peek(slot);
-        cap.flags |= EMBEDDED;
-        SlotMemory.write_cap(slot, cap);
-        space.pager.set(Ref::from_cap(&cap));
-    }
+    let pager = endpoint(call)?;
+    call.hold.need(Grip::Lock)?;
+    replace_pager(call, space, pager)?;
     call.answer(&[])
+}
+
+/// The slot of the endpoint that word 0 names; `None` for 0.
+fn endpoint(call: &Call) -> Result<Option<SlotRef>, Error> {
+    match call.words[0] {
+        0 => Ok(None),
+        cptr => Ok(Some(lookup::typed(call.thread, cptr, ObjectType::Endpoint, Rights::WRITE)?.0)),
+    }
+}
+
+/// Puts another pager, or none, in the place of the present one. Only the holder of the lock asks who that is.
+fn replace_pager(call: &Call, space: Ref<GuestSpace>, source: Option<SlotRef>) -> Outcome {
+    let slot = space.pager_slot.at(0);
+    if !finalise::drop_copy(slot) {
+        // It is the last capability to an endpoint that its owner has given up.
+        call.hold.need(Grip::World)?;
+        finalise::delete(slot, call.hold)?;
+    }
+    if let Some(source) = source {
+        space.pager.set(Ref::from_cap(&finalise::embed(source, slot, Rights::WRITE)?));
+    }
+    Ok(())
 }
 
 fn harvest(call: &Call, space: Ref<GuestSpace>) -> Outcome {
@@ -122,6 +133,7 @@ fn write(call: &Call, space: Ref<GuestSpace>) -> Outcome {
         return Err(Abort::Error(Error::OutOfRange));
     }
     let address = GuestPhysAddr::new(address).ok_or(Error::OutOfRange)?;
+    space.enter(percpu::cpu_index());
     let (table, tables) = table(space);
     let mapping = table.translate(&tables, address).ok_or(Error::NotMapped)?;
     if !mapping.perms.write {

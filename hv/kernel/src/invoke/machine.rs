@@ -2,7 +2,7 @@
 //! The machine and its interrupt lines.
 
 use super::{Call, cpu, estate};
-use crate::finalise::{self, EMBEDDED};
+use crate::finalise;
 use crate::hold::{Abort, Grip, Outcome};
 use crate::{interrupt, lookup, state};
 use abi::boot::{DOORBELL, counter};
@@ -10,9 +10,9 @@ use abi::error::Error;
 use abi::invocation::Invocation;
 use abi::object::ObjectType;
 use abi::rights::Rights;
-use cap::{Derive, Slots};
+use cap::Derive;
 use core::sync::atomic::Ordering;
-use store::{Ref, SlotMemory, peek};
+use store::{Ref, SlotMemory};
 use x86_machine::{ioapic, lapic};
 
 /// An invocation of the machine.
@@ -24,6 +24,7 @@ pub fn invoke_machine(call: &Call) -> Outcome {
             let value = match call.words[0] {
                 counter::BOOT_TICKS => state::BOOT_TICKS.load(Ordering::Relaxed),
                 counter::RENDEZVOUS => state::STOPS.load(Ordering::Relaxed),
+                counter::DISTURBANCES => state::local().disturbances.get(),
                 counter::EXITS => state::local().svm.get().map_or(0, |svm| svm.exits()),
                 _ => return Err(Abort::Error(Error::InvalidArgument)),
             };
@@ -82,10 +83,7 @@ pub fn invoke_interrupt(call: &Call) -> Outcome {
                 lookup::typed(call.thread, call.words[0], ObjectType::Notification, Rights::WRITE)?;
             let slot = line.slot.at(0);
             finalise::delete(slot, call.hold)?;
-            Derive::mint(&SlotMemory, source, slot, Rights::WRITE, 0)?.perform(&mut SlotMemory);
-            let mut cap = peek(slot);
-            cap.flags |= EMBEDDED;
-            SlotMemory.write_cap(slot, cap);
+            let cap = finalise::embed(source, slot, Rights::WRITE)?;
             line.badge.set(cap.badge);
             line.notification.set(Ref::from_cap(&cap));
             set_mask(gsi, false);

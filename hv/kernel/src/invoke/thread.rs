@@ -2,7 +2,7 @@
 //! Threads: configure, registers, start, suspend, schedule, bind, move.
 
 use super::Call;
-use crate::finalise::{self, EMBEDDED};
+use crate::finalise;
 use crate::hold::{Abort, Grip, Outcome};
 use crate::{lookup, notify, state, thread, time};
 use abi::PAGE_SIZE;
@@ -10,11 +10,10 @@ use abi::error::Error;
 use abi::invocation::Invocation;
 use abi::object::ObjectType;
 use abi::rights::Rights;
-use abi::syscall::FOREVER;
 use addr::VirtAddr;
-use cap::{Cap, Derive, SlotRef, Slots};
+use cap::{Cap, SlotRef};
 use core::sync::atomic::Ordering;
-use store::{Notification, Ref, SlotMemory, Thread, ThreadSlot, ThreadState, peek};
+use store::{Notification, Ref, Thread, ThreadSlot, ThreadState};
 use x86_machine::context::FRAME_FULL;
 
 /// RFLAGS of a fresh thread: interrupts on, and the bit that is always one.
@@ -68,7 +67,7 @@ fn configure(call: &Call, target: Ref<Thread>) -> Outcome {
     }
     for (index, source) in sources {
         if let Some((source, _)) = source {
-            let cap = embed(source, target.slots.at(index as usize))?;
+            let cap = finalise::embed(source, target.slots.at(index as usize), Rights::ALL)?;
             adopt(target, index, &cap);
         }
     }
@@ -79,15 +78,6 @@ fn configure(call: &Call, target: Ref<Thread>) -> Outcome {
 fn page_frame(call: &Call, cptr: u64) -> Result<(SlotRef, Cap), Error> {
     let found = lookup::typed(call.thread, cptr, ObjectType::Frame, Rights::READ.or(Rights::WRITE))?;
     if 1u64 << found.1.size_bits == PAGE_SIZE { Ok(found) } else { Err(Error::InvalidArgument) }
-}
-
-/// Derive a capability into a slot of an object.
-fn embed(source: SlotRef, slot: SlotRef) -> Result<Cap, Error> {
-    Derive::mint(&SlotMemory, source, slot, Rights::ALL, 0)?.perform(&mut SlotMemory);
-    let mut cap = peek(slot);
-    cap.flags |= EMBEDDED;
-    SlotMemory.write_cap(slot, cap);
-    Ok(cap)
 }
 
 /// Remember what a slot stands for.
@@ -180,7 +170,7 @@ fn bind(call: &Call, target: Ref<Thread>) -> Outcome {
     }
     notify::end_bound_wait(target, call.hold);
     finalise::delete(slot, call.hold)?;
-    embed(source, slot)?;
+    finalise::embed(source, slot, Rights::ALL)?;
     target.bound.set(Some(notification));
     notification.bound.set(true);
     notification.thread.set(Some(target));
@@ -213,7 +203,7 @@ fn set_cpu(call: &Call, target: Ref<Thread>) -> Outcome {
         _ => {}
     }
     // One that calls goes on waiting as it does, and its deadline comes along.
-    let deadline = if target.timed.get() { target.deadline.get() } else { FOREVER };
+    let deadline = target.until.load(Ordering::Relaxed);
     thread::forget_deadline(target);
     state::count_thread(target.cpu.get(), false);
     state::count_thread(index as u32, true);

@@ -10,7 +10,7 @@ use abi::error::Error;
 use abi::invocation::Invocation;
 use abi::object::ObjectType;
 use abi::rights::Rights;
-use cap::{Cap, Make, Retype, Shape, SlotRef, Step};
+use cap::{Cap, Retype, Shape, SlotRef, Step};
 use store::{AnySpace, GuestSpace, HostSpace, Ref, SlotMemory, Thread, Vcpu};
 
 /// Pages cleared in one system call; then interrupts have a chance.
@@ -38,6 +38,11 @@ fn retype(call: &Call) -> Outcome {
     if virtual_machine && x86_machine::boot::facts().virtualization != Virtualization::Svm {
         return Err(Abort::Error(Error::Unsupported));
     }
+    // Each space has a number. With the lock held nobody else takes one.
+    let spaces = matches!(shape.kind(), ObjectType::HostSpace | ObjectType::GuestSpace);
+    if spaces && store::numbers_left() < shape.count() {
+        return Err(Abort::Error(Error::NotEnoughMemory));
+    }
     let to = lookup::destination(call.thread, call.words[1], call.words[2], shape.count())?;
     let retype = Retype::decode(&SlotMemory, call.slot, shape, to)?;
     match retype.step(CLEAR_PAGES) {
@@ -47,9 +52,8 @@ fn retype(call: &Call) -> Outcome {
             Err(Abort::Again)
         }
         Step::Perform(make) => {
-            if let Err(error) = initialise(&make) {
-                make.abandon(&mut SlotMemory);
-                return Err(Abort::Error(error));
+            for (_, cap) in make.objects() {
+                let _ = initialise(&cap);
             }
             make.perform(&mut SlotMemory);
             call.answer(&[])
@@ -57,21 +61,8 @@ fn retype(call: &Call) -> Outcome {
     }
 }
 
-/// Set what is not zero in fresh objects. Only spaces can fail: there are more than the core can number.
-fn initialise(make: &Make) -> Result<(), Error> {
-    for (done, (_, cap)) in make.objects().enumerate() {
-        if initialise_one(&cap).is_none() {
-            // Give the numbers back that were taken so far.
-            for (_, earlier) in make.objects().take(done) {
-                forget_number(&earlier);
-            }
-            return Err(Error::NotEnoughMemory);
-        }
-    }
-    Ok(())
-}
-
-fn initialise_one(cap: &Cap) -> Option<()> {
+/// Sets what is not zero in a fresh object. `None` does not happen: the capability is of the type, and spaces have their numbers.
+fn initialise(cap: &Cap) -> Option<()> {
     match cap.kind() {
         ObjectType::Thread => {
             Ref::<Thread>::from_cap(cap)?.initialise();
@@ -101,13 +92,4 @@ fn initialise_one(cap: &Cap) -> Option<()> {
 fn fill_page_slot(slot: SlotRef, page: u64) {
     let frame = Cap::new(ObjectType::Frame, Rights::READ.or(Rights::WRITE), PAGE_BITS, page);
     cap::insert_root(&mut SlotMemory, slot, frame);
-}
-
-fn forget_number(cap: &Cap) {
-    if let Some(space) = Ref::<HostSpace>::from_cap(cap) {
-        store::leave_space(space.id.get());
-    }
-    if let Some(space) = Ref::<GuestSpace>::from_cap(cap) {
-        store::leave_space(space.id.get());
-    }
 }

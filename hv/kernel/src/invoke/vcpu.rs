@@ -2,7 +2,7 @@
 //! vCPUs: configure, map the page, kick, export and import state.
 
 use super::{Call, frame};
-use crate::finalise::{self, EMBEDDED};
+use crate::finalise;
 use crate::hold::{Abort, Grip, Outcome};
 use crate::{lookup, state, vcpu_run};
 use abi::error::Error;
@@ -10,9 +10,8 @@ use abi::invocation::Invocation;
 use abi::object::ObjectType;
 use abi::rights::Rights;
 use abi::{PAGE_SIZE, vcpu::group};
-use cap::{Derive, Slots};
 use core::sync::atomic::Ordering;
-use store::{Ref, SlotMemory, Vcpu, peek};
+use store::{Ref, Vcpu};
 use x86_machine::{lapic, svm, vectors};
 
 /// All vCPUs use one address-space number: the core flushes when another vCPU runs on a CPU.
@@ -48,17 +47,12 @@ pub fn invoke(call: &Call) -> Outcome {
 
 fn configure(call: &Call, vcpu: Ref<Vcpu>) -> Outcome {
     call.need(Rights::MANAGE)?;
+    // Whoever ran it has given it up when the world stands still.
     call.hold.need(Grip::World)?;
-    if vcpu.running_on.load(Ordering::Relaxed) != 0 {
-        return Err(Abort::Error(Error::Busy));
-    }
     let (source, _) = lookup::typed(call.thread, call.words[0], ObjectType::GuestSpace, Rights::MANAGE)?;
     let slot = vcpu.space_slot.at(0);
     finalise::delete(slot, call.hold)?;
-    Derive::mint(&SlotMemory, source, slot, Rights::ALL, 0)?.perform(&mut SlotMemory);
-    let mut cap = peek(slot);
-    cap.flags |= EMBEDDED;
-    SlotMemory.write_cap(slot, cap);
+    let cap = finalise::embed(source, slot, Rights::ALL)?;
     vcpu.space.set(Ref::from_cap(&cap));
     vcpu.sealed_write.set(0);
     svm::init(&Vcpu::pages(vcpu), cap.object + PAGE_SIZE, ASID);
@@ -81,7 +75,7 @@ fn kick(vcpu: Ref<Vcpu>) {
         return;
     }
     let on = vcpu.running_on.load(Ordering::SeqCst);
-    if on != 0 && on != state::here() {
+    if on != 0 && on != state::here() && on != vcpu_run::SAVING {
         lapic::send_ipi(state::of(on as usize - 1).apic_id.load(Ordering::Relaxed), vectors::IPI_WAKE);
     }
 }
@@ -97,6 +91,6 @@ fn still(call: &Call, vcpu: Ref<Vcpu>) -> Result<(&'static svm::Cpu, u64), Abort
     if vcpu.space.get().is_none() {
         return Err(Abort::Error(Error::NotConfigured));
     }
-    vcpu_run::claim(vcpu, call.hold)?;
+    vcpu_run::claim(vcpu)?;
     Ok((svm, groups))
 }

@@ -8,7 +8,7 @@ use abi::vcpu::Exit;
 use rt::cap::{Cap, GuestSpace};
 use rt::{Error, scratch, syscall, time};
 
-use crate::child::{Spawn, cell, done, set_cell};
+use crate::child::{Spawn, cell, count_cell, done, set_cell};
 use crate::context::Context;
 use crate::guest::{ENTRY, Guest};
 use crate::outcome::{Outcome, Tried, equal, refuses};
@@ -77,6 +77,97 @@ pub fn pager(context: &mut Context) -> Outcome {
 /// The same with the vCPU on another CPU.
 pub fn pager_across(context: &mut Context) -> Outcome {
     if context.has_two_cpus() { pager_on(context, 1) } else { context.skip("one CPU") }
+}
+
+/// Sealing takes the pager with it; whom it may not name changes nothing; pages already written count for the epoch before.
+pub fn seal_with_pager(context: &mut Context) -> Outcome {
+    if !context.has_virtualization() {
+        return context.skip("no virtualization");
+    }
+    let guest = Guest::new(context, &[(ENTRY, &[0xf4])])?;
+    let (old, endpoint, reply) = (context.endpoint()?, context.endpoint()?, context.reply()?);
+    let space = guest.space;
+    space.set_pager(Some(old)).tried("set a pager")?;
+    let epoch = space.seal().tried("seal")?;
+    // In the epoch in which it was mapped, all of it counts as written.
+    books(space, epoch - 1, true)?;
+    let receiver = context.derive(endpoint, Rights::READ, 0)?;
+    refuses(space.seal_for(receiver), Error::MissingRights, "a pager that cannot be called")?;
+    refuses(space.seal_for(Cap::new(guest.memory.cptr())), Error::InvalidCapability, "a pager that is none")?;
+    let pager = context.derive(endpoint, Rights::WRITE, 44)?;
+    equal(space.seal_for(pager).tried("seal with a pager")?, epoch + 1, "the epoch")?;
+    let frame = context.frame(12)?;
+    Spawn::new(write_page, space.cptr(), frame.cptr()).start(context)?;
+    let got = syscall::receive(endpoint.cptr(), reply.cptr(), time::after_ms(1000)).tried("be asked")?;
+    equal((got.badge, got.words[0]), (44, 0x7000), "who is asked, and where")?;
+    space.unseal(0x7000).tried("unseal")?;
+    syscall::reply(reply.cptr(), Info::new(0, 0), [0; 4]).tried("reply")?;
+    // The pager's endpoint goes: then nobody is asked, and the seal can be laid for another one.
+    for cap in [endpoint.cptr(), receiver.cptr(), pager.cptr()] {
+        context.node.delete(cap).tried("delete a capability to the pager")?;
+    }
+    space.seal_for(old).tried("seal when the pager's last capability is the space's")?;
+    equal(books(space, epoch + 1, false)?, 1 << 7, "the books")
+}
+
+/// Writes a page of a guest; the error in cell 0, 1 in cell 1 at the end.
+extern "C" fn write_page(space: u64, frame: u64) -> ! {
+    let out = Cap::<GuestSpace>::new(space).write(0x7000, Cap::new(frame), 0, 8);
+    set_cell(0, out.map_or_else(Error::number, |()| 0));
+    set_cell(1, 1);
+    done()
+}
+
+/// A vCPU that runs on another CPU, and a VMM that writes there, meet the seal that was laid beside them: what is written after it is in the
+/// books of its epoch.
+pub fn beside(context: &mut Context) -> Outcome {
+    if !context.has_virtualization() || !context.has_two_cpus() {
+        return context.skip("no virtualization, or one CPU");
+    }
+    // again: inc word [0x2000]; jmp again
+    let mut guest = Guest::new(context, &[(ENTRY, &[0xff, 0x06, 0x00, 0x20, 0xeb, 0xfa])])?;
+    guest.cpu.page_mut().deadline = u64::MAX;
+    let frame = context.frame(12)?;
+    Spawn::new(run_for_ever, guest.cpu.cap().cptr(), 0).cpu(1).start(context)?;
+    Spawn::new(write_for_ever, guest.space.cptr(), frame.cptr()).cpu(1).start(context)?;
+    let page = |context: &mut Context| -> Outcome<u16> {
+        let low = guest.byte(context, 0x2000)?;
+        Ok(u16::from(guest.byte(context, 0x2001)?) << 8 | u16::from(low))
+    };
+    for round in 0..100 {
+        let epoch = guest.space.seal().tried("seal")?;
+        let before = page(context)?;
+        let end = time::after_ms(2000);
+        while page(context)? == before {
+            ensure!(time::now() < end, "round {round}: the guest writes no more");
+        }
+        ensure!(
+            books(guest.space, epoch, false)? & 1 << 2 != 0,
+            "round {round}: a write that is not in the books"
+        );
+    }
+    let end = time::after_ms(2000);
+    while cell(2) < 100 && time::now() < end {
+        context.sleep(1)?;
+    }
+    ensure!(cell(2) >= 100, "the VMM wrote {} times only", cell(2));
+    equal(cell(3), 0, "writes that failed")
+}
+
+extern "C" fn run_for_ever(vcpu: u64, _: u64) -> ! {
+    loop {
+        let _ = syscall::vcpu_run(vcpu);
+    }
+}
+
+/// Writes a page of a guest all the time; counts in cell 2, failures in cell 3.
+extern "C" fn write_for_ever(space: u64, frame: u64) -> ! {
+    loop {
+        match Cap::<GuestSpace>::new(space).write(0x7000, Cap::new(frame), 0, 4096) {
+            Ok(()) => count_cell(2),
+            Err(_) => count_cell(3),
+        }
+    }
 }
 
 fn pager_on(context: &mut Context, cpu: u64) -> Outcome {
