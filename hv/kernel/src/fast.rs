@@ -6,7 +6,7 @@
 //! long way, so that no error and no rule is decided here.
 
 use crate::state::{self, CpuState};
-use crate::thread as threads;
+use crate::{thread as threads, time};
 use abi::message::REGISTER_WORDS;
 use abi::rights::Rights;
 use abi::syscall::FOREVER;
@@ -28,13 +28,11 @@ pub fn call(cpu: &CpuState, thread: Ref<Thread>) -> bool {
     };
     let Waiting::Receivers(receiver) = local_waiting(endpoint) else { return false };
     let Some(reply) = receiver.reply.get() else { return false };
-    if info & SHAPE > REGISTER_WORDS as u64
-        || from.r13.get() != FOREVER
-        || receiver.timed.get()
-        || outranked(cpu, receiver)
-    {
+    let deadline = from.r13.get();
+    if info & SHAPE > REGISTER_WORDS as u64 || outranked(cpu, receiver) || time::has_passed(deadline) {
         return false;
     }
+    set_deadlines(cpu, receiver, thread, deadline);
     endpoint.meeting.leave(&QueueLinks, receiver);
     receiver.endpoint.set(None);
     receiver.reply.set(None);
@@ -51,7 +49,7 @@ pub fn call(cpu: &CpuState, thread: Ref<Thread>) -> bool {
 /// `ReplyReceive`, where somebody awaits the reply and nobody is calling. False as for [`call`].
 pub fn reply_receive(cpu: &CpuState, thread: Ref<Thread>) -> bool {
     let from = &thread.get().context;
-    let info = from.rsi.get();
+    let (info, deadline) = (from.rsi.get(), from.r13.get());
     let Some((endpoint, _)) = find::<Endpoint>(thread, from.rdi.get(), Rights::READ) else { return false };
     let Some((reply, _)) = find::<Reply>(thread, from.r12.get(), Rights::WRITE) else { return false };
     let here = state::here();
@@ -64,14 +62,14 @@ pub fn reply_receive(cpu: &CpuState, thread: Ref<Thread>) -> bool {
         || endpoint.home.cpu() != here
         || caller.cpu.get() + 1 != here
         || caller.faulted.get()
-        || caller.timed.get()
         || thread.bound.get().is_some_and(|bound| bound.word.load(Ordering::Relaxed) != 0)
         || info & SHAPE > REGISTER_WORDS as u64
-        || from.r13.get() != FOREVER
         || outranked(cpu, caller)
+        || time::has_passed(deadline)
     {
         return false;
     }
+    set_deadlines(cpu, caller, thread, deadline);
     reply.caller.set(None);
     reply.receiver.set(Some(thread));
     caller.reply.set(None);
@@ -83,6 +81,17 @@ pub fn reply_receive(cpu: &CpuState, thread: Ref<Thread>) -> bool {
     pass(thread, caller, info, 0);
     threads::enter(cpu, caller);
     true
+}
+
+/// One thread waits no more, another does from now on.
+#[inline(always)]
+fn set_deadlines(cpu: &CpuState, woken: Ref<Thread>, waits: Ref<Thread>, deadline: u64) {
+    if woken.timed.get() {
+        threads::forget_deadline(woken);
+    }
+    if deadline != FOREVER {
+        time::defer(cpu, waits, deadline);
+    }
 }
 
 /// The object of a type that a thread names, with a right, and the badge.

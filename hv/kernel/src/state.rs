@@ -17,6 +17,8 @@ pub struct CpuState {
     pub current: Cell<Option<Ref<Thread>>>,
     /// Threads that are ready besides it.
     pub ready: ReadyQueues<Ref<Thread>>,
+    /// A thread that waits for a deadline and is not in the list below.
+    pub deferred: Cell<Option<Ref<Thread>>>,
     /// Threads that wait for a deadline.
     pub timeouts: Timeouts<Ref<Thread>>,
     /// The current thread should give way at the next chance.
@@ -68,6 +70,7 @@ impl CpuState {
         Self {
             current: Cell::new(None),
             ready: ReadyQueues::new(),
+            deferred: Cell::new(None),
             timeouts: Timeouts::new(),
             reschedule: Cell::new(false),
             timer_stale: Cell::new(false),

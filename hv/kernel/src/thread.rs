@@ -139,7 +139,12 @@ pub fn advance(thread: Ref<Thread>) {
 pub fn forget_deadline(thread: Ref<Thread>) {
     if thread.timed.replace(false) {
         thread.until.store(FOREVER, Ordering::Relaxed);
-        state::of(thread.cpu.get() as usize).timeouts.remove(&TimeLinks, thread);
+        let cpu = state::of(thread.cpu.get() as usize);
+        if cpu.deferred.get() == Some(thread) {
+            cpu.deferred.set(None);
+        } else {
+            cpu.timeouts.remove(&TimeLinks, thread);
+        }
     }
 }
 

@@ -21,6 +21,7 @@ fn default_slice() -> u64 {
 }
 
 /// Whether there is nothing to wait for any more.
+#[inline(always)]
 pub fn has_passed(deadline: u64) -> bool {
     deadline != abi::syscall::FOREVER && deadline <= cpu::rdtsc()
 }
@@ -42,6 +43,28 @@ fn wake_at(thread: Ref<Thread>, deadline: u64) {
     cpu.timer_stale.set(true);
 }
 
+/// As [`set_deadline`], for a thread of this CPU whose wait will end soon, as a rule: the latest one of these is kept out of the list until
+/// the timer fires.
+pub fn defer(cpu: &CpuState, thread: Ref<Thread>, deadline: u64) {
+    settle(cpu);
+    thread.until.store(deadline, Ordering::Relaxed);
+    thread.deadline.set(deadline);
+    thread.timed.set(true);
+    cpu.deferred.set(Some(thread));
+    // The timer is left to fire early if the wait ends before.
+    if deadline < cpu.timer.get() {
+        cpu.timer.set(deadline);
+        lapic::timer_arm(deadline);
+    }
+}
+
+/// Enters the deferred deadline into the list, if there is one.
+fn settle(cpu: &CpuState) {
+    if let Some(thread) = cpu.deferred.take() {
+        cpu.timeouts.insert(&TimeLinks, thread, |other| other.deadline.get());
+    }
+}
+
 /// A thread begins a new time slice.
 pub fn begin_slice(cpu: &CpuState, thread: Ref<Thread>) {
     let slice = thread.slice.get();
@@ -56,7 +79,7 @@ pub fn begin_slice(cpu: &CpuState, thread: Ref<Thread>) {
 pub fn arm(cpu: &CpuState) {
     cpu.timer_stale.set(false);
     let mut next = cpu.vcpu_deadline.get();
-    if let Some(first) = cpu.timeouts.first() {
+    for first in [cpu.timeouts.first(), cpu.deferred.get()].into_iter().flatten() {
         next = next.min(first.deadline.get());
     }
     if let Some(current) = cpu.current.get()
@@ -138,6 +161,7 @@ pub fn fired() {
     let cpu = state::local();
     cpu.timer.set(u64::MAX);
     cpu.timer_stale.set(true);
+    settle(cpu);
     let now = cpu::rdtsc();
     for _ in 0..WAKES_AT_ONCE {
         if !expire(cpu, now) {

@@ -23,6 +23,19 @@ pub fn ipc(context: &mut Context) -> Outcome {
     measure("ipc_round_trip", || syscall::call4(endpoint.cptr(), 1, [1, 2, 3, 4]).map(|_| ()).tried("call"))
 }
 
+/// A call as services make it: with a deadline that does not pass.
+pub fn service_call(context: &mut Context) -> Outcome {
+    let (endpoint, reply) = (context.endpoint()?, context.reply()?);
+    in_own_space(context, ECHO, (endpoint.cptr(), reply.cptr()), 0)?;
+    let patience = time::tsc_khz() * 2000;
+    measure("service_call_round_trip", || {
+        let message = abi::message::Info::new(1, 4);
+        syscall::call(endpoint.cptr(), message, [1, 2, 3, 4], time::now() + patience)
+            .map(|_| ())
+            .tried("call")
+    })
+}
+
 /// The same with the server on another CPU.
 pub fn ipc_across(context: &mut Context) -> Outcome {
     if !context.has_two_cpus() {

@@ -175,6 +175,63 @@ pub fn call_timeout(context: &mut Context) -> Outcome {
     Ok(())
 }
 
+/// Takes a call by the short way and computes: nothing else enters the core until the deadline of the caller.
+extern "C" fn computes(endpoint: u64, reply: u64) -> ! {
+    let _ = syscall::receive(endpoint, reply, FOREVER);
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// Passes each call on to the next server, with a deadline of its own.
+extern "C" fn relay(endpoint: u64, next: u64) -> ! {
+    let (reply, next) = (next >> 32, next & 0xffff_ffff);
+    let mut message = syscall::receive(endpoint, reply, FOREVER);
+    loop {
+        let Ok(got) = message else { done() };
+        let out = syscall::call(next, got.info, got.words, time::after_ms(20));
+        let words = out.map_or([Error::TimedOut.number(), 0, 0, 0], |out| out.words);
+        message = syscall::reply_receive(endpoint, got.info, words, reply, time::after_ms(5000));
+    }
+}
+
+/// Deadlines of calls that go the short way hold: of one whose server computes and never enters the core, and of calls within calls,
+/// in whatever order they end.
+pub fn short_way_timeout(context: &mut Context) -> Outcome {
+    let call = |endpoint: Cap<Endpoint>, word, deadline| {
+        syscall::call(endpoint.cptr(), Info::new(7, 1), [word, 0, 0, 0], deadline)
+    };
+    let (inner, inner_reply) = (context.endpoint()?, context.reply()?);
+    let (outer, outer_reply) = (context.endpoint()?, context.reply()?);
+    let above = crate::run::PRIORITY + 1;
+    Spawn::new(echo, inner.cptr(), inner_reply.cptr()).priority(above).start(context)?;
+    let link = outer_reply.cptr() << 32 | inner.cptr();
+    Spawn::new(relay, outer.cptr(), link).priority(above).start(context)?;
+    for round in 100..300 {
+        let out = call(outer, round, time::after_ms(1000 - round)).tried("a call within a call")?;
+        equal(out.words[0], round, "its answer")?;
+    }
+    let (busy, busy_reply) = (context.endpoint()?, context.reply()?);
+    Spawn::new(computes, busy.cptr(), busy_reply.cptr()).priority(90).start(context)?;
+    context.sleep(5)?;
+    let link = context.reply()?.cptr() << 32 | busy.cptr();
+    let between = context.endpoint()?;
+    Spawn::new(relay, between.cptr(), link).priority(90).start(context)?;
+    context.sleep(5)?;
+    for (first, least) in [(50, 20), (10, 10)] {
+        let begun = time::now();
+        let out = call(between, 1, time::after_ms(first));
+        let passed = (time::now() - begun) / time::tsc_khz();
+        ensure!((least..least + 500).contains(&passed), "waited {passed} ms instead of {least}");
+        match (first, out) {
+            (50, Ok(out)) => equal(out.words[0], Error::TimedOut.number(), "the inner call's end")?,
+            (10, Err(Error::TimedOut)) => {}
+            (_, out) => return Err(alloc::format!("a call of {first} ms: {out:?}")),
+        }
+    }
+    Ok(())
+}
+
 /// A caller is moved to another CPU while it waits: its deadline moves along, and so does that of one that is answered there.
 pub fn call_timeout_moves(context: &mut Context) -> Outcome {
     if !context.has_two_cpus() {
