@@ -62,6 +62,7 @@ pub fn hand_over(cpu: &CpuState, thread: Ref<Thread>) {
 }
 
 /// Make a thread that is on no queue the one that this CPU resumes.
+#[inline(always)]
 pub fn enter(cpu: &CpuState, thread: Ref<Thread>) {
     thread.state.set(ThreadState::Ready);
     cpu.current.set(Some(thread));
