@@ -4,7 +4,7 @@
 //! Adding a capability or a mapping takes the lock. What destroys (deletes, unmaps, moves, suspends) stops the others as well: they
 //! stand in [`park`], outside of any operation, until it is over. So reading never needs a lock: a CPU that is inside an operation
 //! cannot be stopped in the middle of it. What cuts a right of one guest only visits the CPUs that may use it. A CPU that waits for the
-//! lock is between operations, and parks when asked. See `docs/adr/0009-no-partition-stops-another.md`.
+//! lock is between operations, and parks when asked. See `docs/adr/0010-no-partition-stops-another.md`.
 
 use crate::{inbox, state, vcpu_run};
 use abi::error::Error;

@@ -14,7 +14,7 @@
 //! 4. *No two CPUs touch the same cell at once.* The cells of an object belong to its home CPU, or to the
 //!    holder of the capability lock while the home CPU is stopped; whatever is shared without that is an atomic. Cells change
 //!    hands by an inbox, or by the word that names the home ([`queue::Home`]), each released by the one and acquired by the other.
-//!    See `docs/adr/0009-no-partition-stops-another.md`.
+//!    See `docs/adr/0010-no-partition-stops-another.md`.
 //! 5. *Objects are always reached by the physical window*, which maps every page of the estate. Memory leaves it with the world
 //!    stopped, and only when nothing is made of it: no object, no mapping, no second capability ([`move_away`]). Even a reference that
 //!    broke claim 3 would read memory, or fault if that has left; what it read would be a number, never a pointer that Rust relies
