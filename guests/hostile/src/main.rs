@@ -67,7 +67,7 @@ fn end_as_asked(boot: &Boot) {
         memory::jump_beyond(boot);
     }
     while boot.has("flood") {
-        println!("hostile: flood flood flood flood flood flood flood flood flood flood flood");
+        println!("hostile: flood flood flood flood flood flood at {}", cpu::rdtsc());
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod budget;
 mod checkpoint;
+mod console;
 mod runs;
 pub mod succession;
 mod values;

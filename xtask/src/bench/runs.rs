@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The boots that measure: each bench case of the test suite, and systems that checkpoint themselves or are followed by another version.
 
-use super::checkpoint;
 use super::succession::{self, What};
 use super::values::Values;
+use super::{checkpoint, console};
 use crate::paths;
 use crate::process;
 use crate::qemu::{Event, Machine, PASSED, System};
@@ -24,6 +24,8 @@ enum Kind {
     Case(Box<Machine>),
     /// A system with a VM of so many MiB.
     Checkpoint(&'static str, u32),
+    /// A system with a guest that floods its console.
+    Console,
     /// A system that is followed by another version of itself.
     Succession(&'static str, What),
 }
@@ -39,6 +41,7 @@ pub fn all() -> Result<Vec<Run>> {
     runs.extend(
         sizes.map(|(name, mib)| Run { name: format!("checkpoint-{mib}"), kind: Kind::Checkpoint(name, mib) }),
     );
+    runs.push(Run { name: "console".to_owned(), kind: Kind::Console });
     let successions = [
         ("bench-succession-64", What::Blackout(64)),
         ("bench-succession-1024", What::Blackout(1024)),
@@ -74,6 +77,7 @@ impl Run {
         match &self.kind {
             Kind::Case(machine) => self.case(machine, iso),
             Kind::Checkpoint(name, mib) => checkpoint::measure(iso, name, *mib),
+            Kind::Console => console::measure(iso),
             Kind::Succession(name, what) => succession::measure(iso, name, *what),
         }
     }
