@@ -7,9 +7,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::Interface;
-use crate::interface::{TooLong, encode};
 
-/// Most bytes of text in one request.
+/// Most bytes of text in one line of a writer.
 pub const MAX_TEXT: usize = 1024;
 /// Most bytes of log in one reply.
 pub const MAX_READ: usize = 3584;
@@ -24,25 +23,47 @@ impl Interface for Console {
     const NAME: &'static str = "console";
 }
 
-/// What is asked.
+/// What is asked. For controlling callers only; what is to be logged comes by [`crate::log_ring`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// Put text (one line or more; an end of line is added) into the log under the caller's name.
-    Write(String),
-    /// Read the log from a place on (0 for the oldest that is kept). For controlling callers.
+    /// Read the log as text from a place on (0 for the oldest that is kept).
     Read {
         /// Bytes of the log before the place.
         cursor: u64,
     },
+    /// Read lines with their times and sources.
+    Lines(Query),
+}
+
+/// Which lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Query {
+    /// Number of the first line to look at (0 for the oldest that is kept).
+    pub from: u64,
+    /// Only the newest so many of those that match; 0 for all of them.
+    pub newest: u32,
+    /// Only lines of this source.
+    pub source: Option<String>,
+    /// Only lines written at this time or later, in milliseconds since the TSC began.
+    pub since_ms: u64,
+}
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Its number. Numbers grow; some are missing where older lines are no longer kept.
+    pub number: u64,
+    /// When it was written, in milliseconds since the TSC began.
+    pub at_ms: u64,
+    /// The partition that wrote it, or `root`.
+    pub source: String,
+    /// Text.
+    pub text: String,
 }
 
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// Written.
-    Written,
-    /// Not written: the caller has written too much of late.
-    Suppressed,
     /// A part of the log.
     Log {
         /// Place of the first byte: later than the cursor where the log no longer goes back so far.
@@ -51,33 +72,15 @@ pub enum Reply {
         #[serde(with = "crate::bytes")]
         bytes: Vec<u8>,
     },
+    /// Lines.
+    Lines {
+        /// As many as a message holds; empty at the end of the log.
+        lines: Vec<Line>,
+        /// Number to ask from for those that follow, with [`Query::newest`] 0.
+        next: u64,
+        /// Milliseconds since the TSC began, now: to turn times into dates.
+        now_ms: u64,
+    },
     /// The caller may not do that.
     Denied,
-}
-
-/// [`Request::Write`] of borrowed text, for whoever has no heap.
-#[derive(Serialize)]
-enum BorrowedRequest<'a> {
-    Write(&'a str),
-}
-
-/// Encodes [`Request::Write`] without a heap.
-///
-/// # Errors
-/// `TooLong` where the buffer is too small.
-pub fn encode_write(text: &str, buffer: &mut [u8]) -> Result<usize, TooLong> {
-    encode(&BorrowedRequest::Write(text), buffer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Request, encode_write};
-    use crate::interface::decode;
-
-    #[test]
-    fn borrowed_text_reads_as_a_request() {
-        let mut buffer = [0; 64];
-        let size = encode_write("hello", &mut buffer).unwrap();
-        assert_eq!(decode(&buffer[..size]), Some(Request::Write("hello".into())));
-    }
 }

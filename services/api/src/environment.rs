@@ -15,6 +15,7 @@
 //! | NAME of a service or VM that it may call | Endpoint, badged | WRITE |
 //! | NAME`.doorbell` | that one's Notification, badge 1 | WRITE |
 //! | `ports.3f8` | PortRange from that port on (hexadecimal) | READ, WRITE |
+//! | `log` | the console's Notification, badge [`crate::log_ring::BELL`], for one that may call the console | WRITE |
 //! | `irq.3` | Interrupt of that line, bound to `doorbell` | WRITE |
 //! | `guest`, `bounce`, `vcpu0`, ... | for a VMM: GuestSpace (WRITE), Frame (READ), Vcpus (WRITE, EXECUTE) | |
 //! | `machine` | for the succession service: Machine, to ring | WRITE |
@@ -61,6 +62,10 @@ pub struct Environment {
     pub vms: Vec<VmEntry>,
     /// For the checkpoint service: memory for its pages.
     pub store: Vec<StoreFrame>,
+    /// Where its lines for the log go ([`crate::log_ring`]); empty where it has none. The capability `log` wakes the console.
+    pub log: Window,
+    /// For the console: where the lines of others come from.
+    pub logs: Vec<LogEntry>,
     /// For the succession service: the VMs that it commands.
     pub controls: Vec<String>,
     /// Successions that led to this hypervisor since the machine started.
@@ -125,6 +130,15 @@ pub struct VmConfig {
     pub bounce: Window,
     /// Whether the VM comes from another hypervisor: nothing is loaded, its vCPUs are taken over one by one.
     pub arrives: bool,
+}
+
+/// A writer of the log, as the console is told of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// Name of the partition.
+    pub name: String,
+    /// Its ring.
+    pub ring: Window,
 }
 
 /// What others are told of a VM.

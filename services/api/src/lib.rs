@@ -16,6 +16,7 @@ pub mod environment;
 pub mod estate;
 pub mod handover;
 pub mod interface;
+pub mod log_ring;
 pub mod manifest;
 pub mod operator;
 pub mod root;

@@ -80,6 +80,8 @@ pub enum Reply {
 pub struct LogLine {
     /// Whether root has written it to the serial port itself, before the console ran.
     pub printed: bool,
+    /// TSC at which it was written.
+    pub at: u64,
     /// Text, at most [`MAX_LINE`] bytes.
     pub text: String,
 }

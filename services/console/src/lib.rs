@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the console decides without a serial port: what a line looks like, what is kept, who writes too much.
+//! What the console decides without a serial port: what a line looks like, and which lines are kept.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
-pub mod limit;
 pub mod line;
-pub mod ring;
+pub mod store;

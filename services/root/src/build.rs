@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use abi::rights::Rights;
 use abi::{CPtr, PAGE_SIZE};
 use api::environment::{Environment, Window};
+use api::log_ring;
 use root::block::Block;
 use root::image::{self, Image};
 use root::{archive, pack};
@@ -112,9 +113,21 @@ fn windows(system: &System, index: usize) -> Result<Windows> {
         }
     }
     let rights = Rights::READ.or(Rights::WRITE);
+    let logs = partition.log.iter().map(|&(cap, block)| (cap, block));
+    let logs = logs.chain(system.logs_for(partition).flat_map(|(index, writer)| {
+        let base = log_window(index).va - layout::LOG;
+        let moved = move |block: Block| Block { address: base + block.address, bits: block.bits };
+        writer.log.iter().map(move |&(cap, block)| (cap, moved(block)))
+    }));
+    windows.borrowed.extend(logs.map(|(cap, block)| Borrowed { cap: cap.cptr(), block, rights }));
     let store = partition.store.iter();
     windows.borrowed.extend(store.map(|&(cap, block)| Borrowed { cap: cap.cptr(), block, rights }));
     Ok(windows)
+}
+
+/// Where the console sees the ring of the partition at place `index`.
+pub fn log_window(index: usize) -> Window {
+    Window { va: layout::LOGS + index as u64 * layout::LOG_STRIDE, size: log_ring::BYTES }
 }
 
 fn lend_module(system: &System, borrowed: &mut Vec<Borrowed>, name: &str, number: u64) -> Result<Window> {

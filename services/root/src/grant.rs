@@ -9,13 +9,13 @@ use alloc::vec::Vec;
 use abi::CPtr;
 use abi::boot::slot;
 use abi::rights::Rights;
-use api::environment::{DOORBELL, Environment, StoreFrame, VmConfig, VmEntry, Window};
-use api::manifest;
-use api::{Badge, CONTROL};
+use api::console::Console;
+use api::environment::{DOORBELL, Environment, LogEntry, StoreFrame, VmConfig, VmEntry, Window};
+use api::{Badge, CONTROL, Interface, log_ring, manifest};
 use rt::cap::{CNode, PortRange};
 use rt::{Cap, layout};
 
-use crate::build::{Made, Windows};
+use crate::build::{self, Made, Windows};
 use crate::failure::{Result, core};
 use crate::partition::{Callee, Partition, badge};
 use crate::system::System;
@@ -80,11 +80,26 @@ pub fn all(system: &mut System, index: usize, made: &Made, windows: &Windows) ->
         vm: vm_config(system, index, windows),
         vms,
         store,
+        log: if partition.log.is_empty() {
+            Window::default()
+        } else {
+            Window { va: layout::LOG, size: log_ring::BYTES }
+        },
+        logs: logs(system, partition),
         controls: controlled_vms(system, partition),
         generation: system.generation,
         secret: system.secret.filter(|_| partition.spec.secret),
         caps: gifts.names,
     })
+}
+
+/// Where the console finds the lines of others.
+fn logs(system: &System, partition: &Partition) -> Vec<LogEntry> {
+    let entry = |(index, writer): (usize, &Partition)| LogEntry {
+        name: writer.spec.name.clone(),
+        ring: build::log_window(index),
+    };
+    system.logs_for(partition).map(entry).collect()
 }
 
 /// The VMs that a partition may command.
@@ -144,6 +159,9 @@ fn callees(gifts: &mut Gifts, system: &System, index: usize) -> Result<Vec<Calle
             let slot = gifts.give_endpoint(other, badge)?;
             gifts.names.insert(name.clone(), slot);
             callees.push(Callee { name: name.clone(), slot, badge });
+            if name == Console::NAME {
+                gifts.name("log", other.doorbell.cptr(), Rights::WRITE, log_ring::BELL)?;
+            }
             if other.spec.vm.is_some() {
                 gifts.name(format!("{name}.doorbell"), other.doorbell.cptr(), Rights::WRITE, DOORBELL)?;
             }

@@ -52,7 +52,7 @@ impl Journal {
             serial.write(text.as_bytes());
             serial.write(b"\r\n");
         }
-        self.lines.push_back(LogLine { printed: self.serial.is_some(), text });
+        self.lines.push_back(LogLine { printed: self.serial.is_some(), at: rt::time::now(), text });
         if self.lines.len() > KEPT {
             self.lines.pop_front();
             self.first += 1;

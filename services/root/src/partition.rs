@@ -8,10 +8,11 @@ use alloc::vec::Vec;
 use abi::CPtr;
 use abi::object::ObjectType;
 use abi::rights::Rights;
-use api::Badge;
+use api::console::Console;
 use api::estate;
 use api::manifest;
 use api::root::ProcessState;
+use api::{Badge, Interface, log_ring};
 use rt::Cap;
 use rt::cap::{CNode, Endpoint, HostSpace, Interrupt, Notification, Thread, Untyped};
 use rt::layout;
@@ -58,6 +59,8 @@ pub struct Partition {
     pub guest: Option<GuestMemory>,
     /// Page store.
     pub store: Frames,
+    /// Its ring of log lines, if it may call the console. It outlives the partition, and the console.
+    pub log: Frames,
     /// Memory of everything else that it has.
     pub pieces: Vec<(Cap<Untyped>, u8)>,
     /// Slots of root's to be emptied when it ends.
@@ -107,6 +110,8 @@ impl Partition {
         let doorbell = Cap::new(estate.make_own(ObjectType::Notification, abi::PAGE_BITS)?);
         let rights = Rights::WRITE.or(Rights::GRANT);
         let faults = Cap::new(estate.derive(root.cptr(), rights, badge(index))?);
+        let logs = spec.calls.iter().chain(&spec.controls).any(|name| name == Console::NAME);
+        let log = if logs { Frames::new(estate, log_ring::BYTES, layout::LOG)? } else { Frames::default() };
         Ok(Self {
             spec,
             state: ProcessState::Refused(String::from("not started yet")),
@@ -121,6 +126,7 @@ impl Partition {
             interrupts: Vec::new(),
             guest: None,
             store: Frames::default(),
+            log,
             pieces: Vec::new(),
             slots: Vec::new(),
             thread: None,

@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use abi::boot::{BootInfo, DOORBELL, RegionKind, Virtualization, slot};
 use abi::object::ObjectType;
 use abi::rights::Rights;
-use api::Badge;
+use api::console::Console;
 use api::estate::{self, BRIDGE_MODULE};
 use api::manifest::{self, Manifest};
 use api::root::{FaultRecord, ProcessState};
+use api::{Badge, Interface};
 use root::ranges;
 use rt::cap::{Cpu, Endpoint, Machine, Notification, PortRange};
 use rt::device::Line;
@@ -143,6 +144,13 @@ impl System {
         let is_console = self.partitions[index].spec.ports.iter().any(|ports| ports.first == COM1);
         let ports = manifest::Ports { first: self.serial, last: self.serial + PORTS - 1 };
         (is_console && self.serial != COM1).then_some(ports)
+    }
+
+    /// The partitions whose log lines `console` reads, with their places, if it is the console.
+    pub fn logs_for(&self, console: &Partition) -> impl Iterator<Item = (usize, &Partition)> {
+        let is_console = console.spec.name == Console::NAME;
+        let writers = self.partitions.iter().enumerate();
+        writers.filter(move |(_, writer)| is_console && !writer.log.is_empty())
     }
 
     /// The badge of the partition with this name; 0 for none.

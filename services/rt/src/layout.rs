@@ -29,6 +29,12 @@ pub const HANDOVER: u64 = 0x1000_a000_0000;
 pub const BRIDGE: u64 = 0x1000_b000_0000;
 /// The carve-out, in the succession service, until it is launched.
 pub const CARVE_OUT: u64 = 0x1000_c000_0000;
+/// The service's own ring of log lines ([`api::log_ring`]).
+pub const LOG: u64 = 0x1000_d000_0000;
+/// The rings of all partitions, in the console; that of the partition at place i is i * [`LOG_STRIDE`] later.
+pub const LOGS: u64 = 0x1000_e000_0000;
+/// Distance between two of them.
+pub const LOG_STRIDE: u64 = 0x10_0000;
 /// Memory of guest 0, read-only; that of guest i is i * [`GUEST_STRIDE`] later.
 pub const GUEST: u64 = 0x2000_0000_0000;
 /// Distance between the windows of two guests.

@@ -1,34 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The log: lines to the console service, by way of the `log` crate.
 //!
-//! A service without a capability to the console logs into the void. A console that does not answer in time costs
-//! the line, never the service.
+//! A line goes into a ring in memory that the console reads ([`api::log_ring`]). Nobody waits for the console: where the ring is
+//! full the line is dropped, and the console says later how many were. A service without a ring logs into the void.
 
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use abi::CPtr;
-use api::Interface;
-use api::console::{self, Console, MAX_TEXT};
+use api::console::MAX_TEXT;
+use api::environment::Window;
+use api::log_ring::{self, Written};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::ipc::Scratch;
 use crate::{syscall, time};
-
-/// Endpoint of the console, 0 for none.
-static CONSOLE: AtomicU64 = AtomicU64::new(0);
 
 /// A [`Sink`] in place of the console, null for none.
 static SINK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+/// The ring: its address and its bytes.
+static RING: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+/// What wakes the console, 0 for nothing.
+static BELL: AtomicU64 = AtomicU64::new(0);
 static LINES: AtomicU64 = AtomicU64::new(0);
 
 /// Takes lines in place of the console.
 pub type Sink = fn(&str);
-
-/// Longest wait for the console.
-const PATIENCE_MS: u64 = 2000;
-/// More than a request to write the longest text takes.
-const WRITE_BYTES: usize = MAX_TEXT + 16;
 
 /// Text that ends where the space ends.
 struct Line {
@@ -75,9 +71,25 @@ impl Log for Logger {
     fn flush(&self) {}
 }
 
-/// Sends lines to the console behind this endpoint from now on.
-pub fn set_console(endpoint: CPtr) {
-    CONSOLE.store(endpoint, Ordering::Relaxed);
+/// Sends lines into this ring from now on; `bell` wakes the console.
+pub(crate) fn set_ring(ring: Window, bell: CPtr) {
+    RING[0].store(ring.va, Ordering::Relaxed);
+    RING[1].store(ring.size, Ordering::Relaxed);
+    BELL.store(bell, Ordering::Relaxed);
+    init();
+}
+
+/// Words that others write as well, at any time; none where the window is empty.
+pub(crate) fn words(window: Window) -> &'static [AtomicU64] {
+    if window.va == 0 {
+        return &[];
+    }
+    // SAFETY: Windows of log lines come from the environment alone: root has mapped them for the service's life, readable and
+    // writable, and they begin with a page. Every access is atomic, here and on the other side.
+    unsafe { core::slice::from_raw_parts(window.va as *const AtomicU64, window.size as usize / 8) }
+}
+
+fn init() {
     // A second call finds the logger in place already.
     let _ = log::set_logger(&Logger);
     log::set_max_level(LevelFilter::Info);
@@ -86,8 +98,7 @@ pub fn set_console(endpoint: CPtr) {
 /// Sends lines to `sink` from now on: for a program that runs before the console.
 pub fn set_sink(sink: Sink) {
     SINK.store(sink as *mut (), Ordering::Release);
-    let _ = log::set_logger(&Logger);
-    log::set_max_level(LevelFilter::Info);
+    init();
 }
 
 /// Lines that were to be logged so far: for whoever promises to do without.
@@ -96,19 +107,14 @@ pub fn lines() -> u64 {
     LINES.load(Ordering::Relaxed)
 }
 
-/// Sends a line to the console, if there is one.
+/// Puts a line into the log, if there is one. Does not wait.
 pub fn say(text: fmt::Arguments<'_>) {
-    let _ = try_say(text, PATIENCE_MS);
-}
-
-/// The same, waiting at most `patience_ms`; says whether the console took it.
-#[must_use]
-pub fn try_say(text: fmt::Arguments<'_>, patience_ms: u64) -> bool {
     LINES.fetch_add(1, Ordering::Relaxed);
-    let endpoint = CONSOLE.load(Ordering::Relaxed);
     let sink = SINK.load(Ordering::Acquire);
-    if endpoint == 0 && sink.is_null() {
-        return false;
+    let [va, size] = RING.each_ref().map(|word| word.load(Ordering::Relaxed));
+    let ring = words(Window { va, size });
+    if ring.is_empty() && sink.is_null() {
+        return;
     }
     let mut line = Line { text: [0; MAX_TEXT], size: 0 };
     let _ = line.write_fmt(text);
@@ -116,10 +122,8 @@ pub fn try_say(text: fmt::Arguments<'_>, patience_ms: u64) -> bool {
         // SAFETY: What is not null was stored by `set_sink`, from a `Sink`.
         let sink: Sink = unsafe { core::mem::transmute::<*mut (), Sink>(sink) };
         sink(line.as_str());
-        return true;
+    } else if log_ring::write(ring, time::now(), line.as_str().as_bytes()) == Written::Wake {
+        // Without a console there is nobody to wake.
+        let _ = syscall::signal(BELL.load(Ordering::Relaxed));
     }
-    let mut scratch = Scratch::<WRITE_BYTES>::new();
-    let Ok(size) = console::encode_write(line.as_str(), &mut scratch.0) else { return false };
-    let (info, words) = scratch.send(Console::LABEL, size);
-    syscall::call(endpoint, info, words, time::after_ms(patience_ms)).is_ok()
 }

@@ -40,9 +40,7 @@ pub fn service(environment: u64, ipc_buffer: u64, main: fn(&'static Environment)
     let environment: &'static Environment = Box::leak(Box::new(environment));
     ENVIRONMENT.store(ptr::from_ref(environment).cast_mut(), Ordering::Release);
     time::set_tsc_khz(environment.tsc_khz);
-    if let Some(console) = environment.cap("console") {
-        log::set_console(console);
-    }
+    log::set_ring(environment.log, environment.cap("log").unwrap_or(0));
     main(environment);
     log::say(format_args!("main returned"));
     panic::die()

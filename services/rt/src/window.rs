@@ -12,7 +12,7 @@ use abi::CPtr;
 use api::environment::{StoreFrame, Window};
 
 use crate::cap::{Cap, Frame};
-use crate::{layout, start};
+use crate::{layout, log, start};
 
 /// Memory that others change at any time; can only be read, by copying.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +90,12 @@ impl Shared {
         let mut word = [0; 8];
         self.read(offset, &mut word).then(|| u64::from_le_bytes(word))
     }
+}
+
+/// For the console: the rings of others, with their names.
+pub fn logs() -> impl Iterator<Item = (&'static str, &'static [AtomicU64])> {
+    let logs = start::environment().map_or(&[][..], |environment| &environment.logs);
+    logs.iter().map(|entry| (entry.name.as_str(), log::words(entry.ring)))
 }
 
 /// Memory of this service alone that is a frame too, so that the core can be told to read it.
