@@ -17,7 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::layout;
 use crate::syscall::Words;
 
-pub use client::{CallError, Client};
+pub use client::{CallError, Client, PATIENCE_MS};
 pub use server::{Event, FaultReport, Held, Server, serve};
 
 /// Where the IPC buffer of the program's thread is.

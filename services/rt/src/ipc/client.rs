@@ -4,11 +4,13 @@
 use core::marker::PhantomData;
 
 use abi::error::Error;
-use abi::syscall::FOREVER;
 use api::interface::{self, Interface};
 
 use crate::cap::{Cap, Endpoint, Notification};
-use crate::{start, syscall};
+use crate::{start, syscall, time};
+
+/// Longest wait for a reply where the caller does not say another one.
+pub const PATIENCE_MS: u64 = 10_000;
 
 /// Why a call brought no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +57,12 @@ impl<I: Interface> Client<I> {
         Self::named(I::NAME)
     }
 
-    /// Asks, and waits for the reply.
+    /// Asks, and waits for the reply, but not longer than [`PATIENCE_MS`]: a server that hangs holds nobody up.
     ///
     /// # Errors
     /// See [`CallError`].
     pub fn call(&self, request: &I::Request) -> Result<I::Reply, CallError> {
-        self.call_until(request, FOREVER)
+        self.call_until(request, time::after_ms(PATIENCE_MS))
     }
 
     /// The same, giving up at `deadline` (TSC).
