@@ -15,6 +15,7 @@
 //! | NAME of a service or VM that it may call | Endpoint, badged | WRITE |
 //! | NAME`.doorbell` | that one's Notification, badge 1 | WRITE |
 //! | `ports.3f8` | PortRange from that port on (hexadecimal) | READ, WRITE |
+//! | `alive` | root's Notification, for a service that root watches | WRITE |
 //! | `log` | the console's Notification, badge [`crate::log_ring::BELL`], for one that may call the console | WRITE |
 //! | `irq.3` | Interrupt of that line, bound to `doorbell` | WRITE |
 //! | `guest`, `bounce`, `vcpu0`, ... | for a VMM: GuestSpace (WRITE), Frame (READ), Vcpus (WRITE, EXECUTE) | |
@@ -32,6 +33,9 @@ use crate::Badge;
 
 /// Bit of a service's doorbell that callers ring.
 pub const DOORBELL: u64 = 1;
+
+/// Bit of a service's doorbell by which root asks whether it is alive. The answer is a signal to `alive`.
+pub const WATCH: u64 = 1 << 63;
 
 /// What a service starts with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

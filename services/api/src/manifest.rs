@@ -17,7 +17,7 @@ use crate::environment::VmKind;
 pub mod source;
 
 /// First bytes of the module; the last one is the version.
-pub const MAGIC: [u8; 8] = *b"USMANIF\x02";
+pub const MAGIC: [u8; 8] = *b"USMANIF\x03";
 /// Most partitions.
 pub const MAX_PARTITIONS: usize = 31;
 /// Most bytes of a name.
@@ -89,6 +89,8 @@ pub struct Partition {
     pub store_bytes: u64,
     /// Whether it is told the secret of the operator channel.
     pub secret: bool,
+    /// Seconds within which it has to answer root's watch; 0 where it is not watched.
+    pub answers_within: u32,
     /// Its VM.
     pub vm: Option<Vm>,
     /// Whether it may give up the machine piece by piece and take pieces in ([`crate::estate`]).

@@ -56,6 +56,9 @@ impl Gifts {
 pub fn all(system: &mut System, index: usize, made: &Made, windows: &Windows) -> Result<Environment> {
     let mut gifts = Gifts { node: made.node, next: 1, names: BTreeMap::new() };
     own(&mut gifts, &system.partitions[index], made)?;
+    if system.partitions[index].spec.answers_within != 0 {
+        gifts.name("alive", system.alive.cptr(), Rights::WRITE, 1 << index)?;
+    }
     let callees = callees(&mut gifts, system, index)?;
     system.partitions[index].callees = callees;
     ports(&mut gifts, system, index)?;

@@ -10,6 +10,7 @@ extern crate alloc;
 pub mod archive;
 pub mod block;
 pub mod image;
+pub mod look;
 pub mod pack;
 pub mod ranges;
 pub mod slots;

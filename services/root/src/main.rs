@@ -38,6 +38,8 @@ mod serve;
 mod succession;
 #[cfg(target_os = "none")]
 mod system;
+#[cfg(target_os = "none")]
+mod watch;
 
 /// Version of this build: what the environment of the build says, or the package's.
 #[cfg(target_os = "none")]

@@ -9,10 +9,12 @@ use abi::CPtr;
 use abi::object::ObjectType;
 use abi::rights::Rights;
 use api::console::Console;
+use api::environment::WATCH;
 use api::estate;
 use api::manifest;
 use api::root::ProcessState;
 use api::{Badge, Interface, log_ring};
+use root::look::Pulse;
 use rt::Cap;
 use rt::cap::{CNode, Endpoint, HostSpace, Interrupt, Notification, Thread, Untyped};
 use rt::layout;
@@ -51,6 +53,10 @@ pub struct Partition {
     pub callees: Vec<Callee>,
     /// Its doorbell.
     pub doorbell: Cap<Notification>,
+    /// The same, to ask whether it is alive.
+    pub watch: Cap<Notification>,
+    /// What its answers to that say.
+    pub pulse: Pulse,
     /// Root's endpoint, by which its faults arrive.
     pub faults: Cap<Endpoint>,
     /// Interrupt lines, bound to the doorbell.
@@ -107,7 +113,9 @@ impl Partition {
     ) -> Result<Self> {
         let endpoint_memory = Cap::new(estate.make_own(ObjectType::Untyped, abi::PAGE_BITS)?);
         let endpoint = Cap::new(estate.make(endpoint_memory, ObjectType::Endpoint, abi::PAGE_BITS)?);
-        let doorbell = Cap::new(estate.make_own(ObjectType::Notification, abi::PAGE_BITS)?);
+        let doorbell: Cap<Notification> =
+            Cap::new(estate.make_own(ObjectType::Notification, abi::PAGE_BITS)?);
+        let watch = Cap::new(estate.derive(doorbell.cptr(), Rights::WRITE, WATCH)?);
         let rights = Rights::WRITE.or(Rights::GRANT);
         let faults = Cap::new(estate.derive(root.cptr(), rights, badge(index))?);
         let logs = spec.calls.iter().chain(&spec.controls).any(|name| name == Console::NAME);
@@ -122,6 +130,8 @@ impl Partition {
             node: None,
             callees: Vec::new(),
             doorbell,
+            watch,
+            pulse: Pulse::default(),
             faults,
             interrupts: Vec::new(),
             guest: None,

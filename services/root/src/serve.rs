@@ -3,12 +3,13 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::string::ToString;
 use alloc::vec;
+use core::fmt::Arguments;
 
 use abi::boot::{BootInfo, slot};
 use abi::fault::Fault;
 use abi::object::ObjectType;
-use abi::syscall::FOREVER;
 use api::root::{FaultRecord, ProcessState, Root};
 use rt::Cap;
 use rt::cap::Thread;
@@ -16,6 +17,7 @@ use rt::ipc::{Event, FaultReport, Server};
 
 use crate::failure::{Failure, Result};
 use crate::system::{self, System};
+use crate::watch::Watch;
 use crate::{grant, requests};
 
 /// Faults that are remembered.
@@ -35,20 +37,25 @@ fn run(boot: &'static BootInfo) -> Result<()> {
     let reply = Cap::new(system.estate.make_own(ObjectType::Reply, abi::PAGE_BITS)?);
     system.start();
     let mut server: Server<Root> = Server::new(system.endpoint, vec![reply]);
-    let mut event = server.receive(FOREVER);
+    let mut watch = Watch::new();
+    let mut event = server.receive(watch.deadline());
     loop {
+        for index in watch.look(&mut system.partitions, system.alive) {
+            let most = system.partitions[index].spec.answers_within;
+            failed(&mut system, index, "hangs", format_args!("no answer for {most} s"));
+        }
         event = match event {
             Event::Request(badge, request) => {
                 let reply = requests::answer(&mut system, badge, request);
-                server.reply_receive(&reply, FOREVER)
+                server.reply_receive(&reply, watch.deadline())
             }
             Event::Fault(report) => {
                 // The dead get no answer that wakes them.
                 server.answer_fault(false);
                 handle_fault(&mut system, report);
-                server.receive(FOREVER)
+                server.receive(watch.deadline())
             }
-            Event::Notification(_) | Event::TimedOut => server.receive(FOREVER),
+            Event::Notification(_) | Event::TimedOut => server.receive(watch.deadline()),
             Event::Failed(error) => return Err(Failure(format!("cannot receive: {error:?}"))),
         };
     }
@@ -58,10 +65,16 @@ fn handle_fault(system: &mut System, report: FaultReport) {
     let Some(index) = usize::try_from(report.badge).ok().and_then(|badge| badge.checked_sub(1)) else {
         return;
     };
-    let Some(partition) = system.partitions.get_mut(index) else { return };
-    let text = describe(report);
-    let name = partition.spec.name.clone();
-    system.journal.say(format_args!("root: {name} faulted: {text}"));
+    if index < system.partitions.len() {
+        failed(system, index, "faulted", format_args!("{}", describe(report)));
+    }
+}
+
+/// Starts a partition again that cannot go on, or ends it where that has come to nothing too often.
+pub fn failed(system: &mut System, index: usize, how: &str, text: Arguments<'_>) {
+    let partition = &mut system.partitions[index];
+    let (name, text) = (partition.spec.name.clone(), text.to_string());
+    system.journal.say(format_args!("root: {name} {how}: {text}"));
     let now = system::now_ms();
     system.faults.push_front(FaultRecord { name: name.clone(), at_ms: now, text: text.clone() });
     system.faults.truncate(MAX_FAULTS);

@@ -14,6 +14,7 @@ use api::estate::{self, BRIDGE_MODULE};
 use api::manifest::{self, Manifest};
 use api::root::{FaultRecord, ProcessState};
 use api::{Badge, Interface};
+use root::look::Pulse;
 use root::ranges;
 use rt::cap::{Cpu, Endpoint, Machine, Notification, PortRange};
 use rt::device::Line;
@@ -61,6 +62,8 @@ pub struct System {
     pub memory: Vec<estate::Range>,
     /// Successions that led here since the machine started.
     pub generation: u32,
+    /// Where services answer the watch, each by the bit of its place.
+    pub alive: Cap<Notification>,
     /// A notification that nobody signals, to let time pass.
     pub never: Cap<Notification>,
 }
@@ -100,6 +103,7 @@ impl System {
         let told = api::operator::key_on_command_line(words);
         let secret = told.or(manifest.secret);
         let never = Cap::new(estate.make_own(ObjectType::Notification, abi::PAGE_BITS)?);
+        let alive = Cap::new(estate.make_own(ObjectType::Notification, abi::PAGE_BITS)?);
         let mut system = Self {
             boot,
             estate,
@@ -116,6 +120,7 @@ impl System {
             succession: None,
             memory: memory(boot),
             generation: 0,
+            alive,
             never,
         };
         system.succession = Course::joined(&mut system)?;
@@ -220,6 +225,7 @@ impl System {
     pub fn start_one(&mut self, index: usize) {
         let started = build::start(self, index);
         let partition = &mut self.partitions[index];
+        partition.pulse = Pulse::default();
         let name = &partition.spec.name;
         partition.state = match started {
             Ok(()) => {

@@ -27,6 +27,7 @@ pub mod syscall;
 pub mod thread;
 pub mod time;
 pub mod vm;
+mod watch;
 pub mod window;
 
 pub use abi::error::Error;

@@ -6,7 +6,7 @@ use abi::error::Error;
 use abi::invocation::Invocation;
 
 use crate::cap::{CNode, Cap, Cpu, Endpoint, Frame, HostSpace, Notification, Thread};
-use crate::{ipc, syscall, time};
+use crate::{ipc, syscall, time, watch};
 
 /// What a thread starts with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -129,7 +129,7 @@ impl Cap<Notification> {
     /// As the core says; `TimedOut` after the deadline.
     pub fn wait(self, deadline: u64) -> Result<u64, Error> {
         ipc::count_wait();
-        syscall::wait(self.cptr(), deadline)
+        syscall::wait(self.cptr(), deadline).map(watch::answer)
     }
 
     /// Lets time pass until this TSC, whatever is signalled meanwhile.

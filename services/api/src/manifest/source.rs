@@ -130,6 +130,8 @@ struct Service {
     store: Option<Size>,
     #[serde(default)]
     secret: bool,
+    #[serde(default = "default_answers_within")]
+    answers_within: u32,
     #[serde(default)]
     succession: bool,
 }
@@ -176,6 +178,11 @@ fn default_replies() -> u32 {
     1
 }
 
+/// Seconds. Longer than any service waits for another one.
+fn default_answers_within() -> u32 {
+    150
+}
+
 fn default_vcpus() -> u32 {
     1
 }
@@ -202,6 +209,7 @@ impl From<Service> for Partition {
             checkpoints: source.checkpoints,
             store_bytes: source.store.map_or(0, |size| size.0),
             secret: source.secret,
+            answers_within: source.answers_within,
             vm: None,
             succession: source.succession,
         }

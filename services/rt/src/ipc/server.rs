@@ -16,7 +16,7 @@ use api::interface::{self, Interface};
 
 use crate::cap::{Cap, Endpoint, Reply};
 use crate::syscall::{self, Returned, Words};
-use crate::{Environment, log};
+use crate::{Environment, log, watch};
 
 /// What the core says of a thread that stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +167,9 @@ impl<I: Interface> Server<I> {
     /// What has arrived; `None` for what was refused.
     fn decode(&mut self, out: Returned) -> Option<Event<I::Request>> {
         if out.info.is_notification() {
-            return Some(Event::Notification(out.badge));
+            // Where root alone has asked, there is no event.
+            let bits = watch::answer(out.badge);
+            return (bits != 0).then_some(Event::Notification(bits));
         }
         self.serving = true;
         if out.info.is_fault() {

@@ -29,6 +29,7 @@ pub const SCENARIOS: &[(&str, Script)] = &[
     ("boot-early-faults-are-told", early::faults_are_told),
     ("main-job", main_job::play),
     ("restart-console", restart::console),
+    ("restart-hung-console", restart::hung_console),
     ("restart-operator", restart::operator),
     ("restart-checkpoint", restart::checkpoint),
     ("operator-line-garbage", line::garbage),

@@ -23,6 +23,26 @@ pub fn console(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     undisturbed(&mut live, before)
 }
 
+/// A console that waits for ever, then one that computes for ever with the highest priority that there is for services: root finds
+/// both, and in the end leaves it down. The heartbeat goes on, and the operator is served in between.
+pub fn hung_console(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
+    let mut live = super::boot_system("hung-console", machine, iso, log)?;
+    let before = live.beat_after(0)?;
+    live.wait("the console was started again twice", |live| {
+        Ok((live.process("console")?.restarts >= 2).then_some(()))
+    })?;
+    undisturbed(&mut live, before)?;
+    let Reply::Faults(faults) = live.operator.ask_root(Request::Faults(0))? else { bail!("no faults") };
+    if !faults.iter().any(|fault| fault.name == "console" && fault.text.contains("no answer")) {
+        bail!("what has happened is not said: {faults:?}");
+    }
+    match live.operator.ask_root(Request::Kill("console".to_owned()))? {
+        // Root speaks for itself again, on the serial line that the console had.
+        Reply::Done => live.wait_line("root: console killed").map(|_| ()),
+        other => bail!("the console was not ended: {other:?}"),
+    }
+}
+
 /// A new session is opened with the new instance.
 pub fn operator(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut live = boot(machine, iso, log)?;
