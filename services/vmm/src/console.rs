@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a guest has written to its console.
 //!
-//! Owns a ring that is read from any place on by cursor (bytes written before it), and the cutting of the same bytes
-//! into lines for the log. A guest may write what it likes: the log sees printable text in lines of bounded length.
+//! Owns a ring that is read from any place on by cursor (bytes written before it), and the cutting
+//! of the same bytes into lines for the log. A guest may write what it likes: the log sees
+//! printable text in lines of bounded length.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -40,7 +41,8 @@ impl Default for Console {
 }
 
 impl Console {
-    /// Goes on where a console elsewhere has ended, after so many bytes and in the middle of this line.
+    /// Goes on where a console elsewhere has ended, after so many bytes and in the middle of this
+    /// line.
     pub fn go_on(&mut self, bytes: u64, line: &str) {
         (self.start, self.end) = (bytes, bytes);
         self.line.clear();

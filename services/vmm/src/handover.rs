@@ -1,114 +1,42 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The way of a VM from one hypervisor to another.
 //!
-//! Owns the stop of single vCPUs, the packing of the machine's typed state into the handover window with the last of them (as a change of
-//! what was written before, in [`prepare`]), and the way back or on: a vCPU that was stopped here goes on as it stands, one that arrives gets its state from the window. Guest memory
-//! is not touched. A window's header is there as long as nobody has run the VM from its state: whoever does so clears it, so that
-//! no state is used twice. The window is written by another hypervisor, hence checked as a whole before anything is changed.
+//! Owns the stop of single vCPUs, the packing of the machine's typed state into the handover window
+//! with the last of them (as a change of what was written before, in `prepare`), and the way back
+//! or on: a vCPU that was stopped here goes on as it stands, one that arrives gets its state from
+//! the window. Guest memory is not touched. A window's header is there as long as nobody has run
+//! the VM from its state: whoever does so clears it, so that no state is used twice. The window is
+//! written by another hypervisor, hence checked as a whole before anything is changed.
 //!
-//! Nothing is logged between the stop and the entry; [`Machine::report_handover`] says it afterwards. Who may run a VM at all is
-//! decided in the ledger of the succession, not here.
+//! Nothing is logged between the stop and the entry; [`Machine::step`] says it
+//! afterwards. Who may run a VM at all is decided in the ledger of the succession, not here.
 
-use crate::checkpoint::ready;
-use crate::machine::{Activity, Machine, Outside, State};
+use crate::machine::away::Place;
+use crate::machine::snapshot::ready;
+use crate::machine::{Activity, Backend, Machine, State};
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 use abi::vcpu::Exit;
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-use api::handover::{HEADER_BYTES, Header, MAX_VCPUS, STATE_AT, STATE_MAX};
-use prepare::Base;
+use api::handover::{HEADER_BYTES, Header, STATE_AT, STATE_MAX};
 use state::Ended;
 
 pub(crate) use refusal::Refusal;
 
-/// Why other requests are refused meanwhile.
-pub(crate) const MOVING: &str = "the VM changes its hypervisor, or has changed it";
 /// Why a VM has failed whose state was with a hypervisor that fell.
 const LOST: &str = "its state was lost with the hypervisor that ran it";
 /// Most bytes that a console may have written elsewhere: more than any will.
 const CONSOLE_MOST: u64 = 1 << 62;
 
-/// Where the machine is: its devices, and the state of its vCPUs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Here, though some of its vCPUs may be stopped.
-    Here,
-    /// Here too, but its state lies under this header in the window for another hypervisor.
-    Packed(Header),
-    /// Not here yet.
-    Arriving,
-}
-
-/// What the machine keeps of handovers.
-#[derive(Debug)]
-pub(crate) struct Handover {
-    place: Place,
-    /// Whether the checkpoint service does not know yet that the VM has come.
-    pub unknown: bool,
-    /// Host TSC of each vCPU's last exit, of those that were stopped.
-    exits: [u64; MAX_VCPUS],
-    blackouts: Vec<u64>,
-    /// The vCPUs whose blackouts have not been logged, a bit each.
-    unreported: u32,
-    /// The base of a change, written or read in [`prepare`].
-    base: Base,
-    /// The typed state as a record. This and its bytes are kept, so that their room is there before it is needed.
-    record: Option<Box<state::Machine>>,
-    bytes: Vec<u8>,
-}
-
-impl Handover {
-    /// Of a machine with so many vCPUs, which is here.
-    pub fn new(vcpus: usize) -> Self {
-        Self {
-            place: Place::Here,
-            unknown: false,
-            exits: [0; MAX_VCPUS],
-            blackouts: Vec::with_capacity(vcpus),
-            unreported: 0,
-            base: Base::default(),
-            record: None,
-            bytes: Vec::with_capacity(state::Machine::room(vcpus)),
-        }
-    }
-
-    /// Whether no vCPU of the machine runs here, nor its devices.
-    pub fn is_away(&self) -> bool {
-        self.place != Place::Here
-    }
-
-    /// For each vCPU, what its last handover took; empty before the first.
-    pub fn blackouts(&self) -> &[u64] {
-        &self.blackouts
-    }
-
-    /// A vCPU goes on, so many ticks after its last exit.
-    pub fn record(&mut self, cpu: usize, ticks: u64) {
-        if cpu >= self.blackouts.len() {
-            self.blackouts.resize(cpu + 1, 0);
-        }
-        if let Some(place) = self.blackouts.get_mut(cpu) {
-            *place = ticks;
-        }
-        self.unreported |= 1_u32.checked_shl(cpu as u32).unwrap_or(0);
-    }
-}
-
-impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
-    /// Instead of a start: the VM will come from another hypervisor. Its memory is here, and is left alone.
+impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
+    /// Instead of a start: the VM will come from another hypervisor. Its memory is here, and is
+    /// left alone.
     pub fn await_arrival(&mut self) {
         self.handover.place = Place::Arriving;
         self.processors.iter_mut().for_each(|processor| processor.away = true);
     }
 
-    /// Whether a vCPU is stopped for, or has not come from, another hypervisor.
-    pub(crate) fn is_moving(&self) -> bool {
-        self.processors.iter().any(|processor| processor.away)
-    }
-
-    /// Stops a vCPU so that another hypervisor may run it; with the last one, the machine's state goes into the window. One that
-    /// is stopped already stays so.
+    /// Stops a vCPU so that another hypervisor may run it; with the last one, the machine's state
+    /// goes into the window. One that is stopped already stays so.
     pub(crate) fn hand_over(&mut self, vcpu: u32) -> Result<(), Refusal> {
         let cpu = self.number(vcpu)?;
         if self.handover.place == Place::Arriving {
@@ -119,12 +47,12 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             return Ok(());
         }
         if let Some(id) = self.copying
-            && self.outside.is_copying(id)
+            && self.backend.is_copying(id)
         {
             return Err(Refusal::Copying(id));
         }
         self.copying = None;
-        let now = self.outside.now();
+        let now = self.backend.now();
         let exit = self.last_exit(cpu, now);
         if let Some(place) = self.handover.exits.get_mut(cpu) {
             *place = exit;
@@ -158,14 +86,14 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             }
         }
         self.handover.record = Some(record);
-        taken?;
+        taken.map_err(Refusal::Gather)?;
         let bytes = self.handover.bytes.len() as u64;
         if bytes > STATE_MAX {
             return Err(Refusal::TooLarge(self.handover.bytes.len()));
         }
         let header = Header { bytes, tsc, base, exits: self.handover.exits };
-        let written = self.outside.write_handover(STATE_AT, &self.handover.bytes)
-            && self.outside.write_handover(0, &header.encode());
+        let written = self.backend.write_handover(STATE_AT, &self.handover.bytes)
+            && self.backend.write_handover(0, &header.encode());
         if !written {
             return Err(Refusal::NoWindow);
         }
@@ -173,33 +101,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         Ok(())
     }
 
-    /// The machine's typed state as of host TSC `tsc`, in place of what is in `record`.
-    fn record(&mut self, record: &mut state::Machine, tsc: u64) -> Result<(), Refusal> {
-        record.reason.clear();
-        record.ended = match &self.state {
-            State::Running | State::Paused => Ended::NO,
-            State::Stopped => Ended::STOPPED,
-            State::Failed(why) => {
-                record.reason.push_str(why);
-                Ended::FAILED
-            }
-        };
-        if record.ended == Ended::NO {
-            self.gather_into(record, tsc).map_err(|error| Refusal::Gather(alloc::format!("{error}")))?;
-        } else {
-            self.gather_devices(record, tsc);
-            record.vcpus.clear();
-            record.apics.clear();
-        }
-        record.console_bytes = self.console.end();
-        record.console_line.clear();
-        record.console_line.push_str(self.console.line());
-        record.uptime_ms = self.uptime_ms(tsc);
-        Ok(())
-    }
-
-    /// Lets a vCPU run that was stopped here, or comes from another hypervisor; the first one that comes brings the machine. One
-    /// that runs already goes on.
+    /// Lets a vCPU run that was stopped here, or comes from another hypervisor; the first one that
+    /// comes brings the machine. One that runs already goes on.
     pub(crate) fn take_over(&mut self, vcpu: u32) -> Result<(), Refusal> {
         let cpu = self.number(vcpu)?;
         match self.handover.place {
@@ -217,7 +120,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             processor.since = Some(exit);
         } else {
             // It would not execute anyway.
-            let now = self.outside.now();
+            let now = self.backend.now();
             self.handover.record(cpu, now.wrapping_sub(exit));
         }
         Ok(())
@@ -247,7 +150,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
 
     fn header(&mut self) -> Result<Header, Refusal> {
         let mut bytes = [0; HEADER_BYTES];
-        if !self.outside.read_handover(0, &mut bytes) {
+        if !self.backend.read_handover(0, &mut bytes) {
             return Err(Refusal::NoWindow);
         }
         Header::decode(&bytes).ok_or(Refusal::NoState)
@@ -265,7 +168,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
 
     /// The machine is here from now on: what is in the window has been used.
     fn here(&mut self) -> Result<(), Refusal> {
-        if !self.outside.write_handover(0, &[0; 8]) {
+        if !self.backend.write_handover(0, &[0; 8]) {
             return Err(Refusal::NoWindow);
         }
         self.handover.place = Place::Here;
@@ -275,7 +178,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     /// Takes the state out of the window.
     fn arrive(&mut self) -> Result<(), Refusal> {
         let header = self.header()?;
-        let now = self.outside.now();
+        let now = self.backend.now();
         if header.tsc > now || header.exits.iter().any(|&exit| exit > header.tsc) {
             return Err(Refusal::Unfit("it is of a time to come"));
         }
@@ -284,7 +187,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         }
         // Out of the other side's reach before it is looked at.
         self.handover.bytes.resize(header.bytes as usize, 0);
-        if !self.outside.read_handover(STATE_AT, &mut self.handover.bytes) {
+        if !self.backend.read_handover(STATE_AT, &mut self.handover.bytes) {
             return Err(Refusal::NoWindow);
         }
         // From here on it is no base any more, whatever comes of it.
@@ -342,19 +245,6 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         };
         self.handover.exits = header.exits;
         self.handover.unknown = true;
-    }
-
-    /// Logs what the last handover took, once all vCPUs are here again.
-    pub(crate) fn report_handover(&mut self) {
-        if self.handover.unreported == 0 || self.is_moving() {
-            return;
-        }
-        let reported = core::mem::take(&mut self.handover.unreported);
-        for (cpu, ticks) in self.handover.blackouts.iter().enumerate() {
-            if reported >> cpu & 1 != 0 {
-                self.outside.log(format_args!("vCPU {cpu} taken over, blackout {ticks} ticks"));
-            }
-        }
     }
 }
 

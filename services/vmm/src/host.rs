@@ -4,7 +4,7 @@
 //! Owns guest memory (read through a window, written by the core from the bounce frame), the vCPUs,
 //! the TSC and the log.
 
-use crate::store::Store;
+use crate::checkpoint_client::CheckpointClient;
 use abi::error::Error;
 use abi::vcpu::VcpuPage;
 use alloc::vec::Vec;
@@ -14,7 +14,7 @@ use rt::cap::{Cap, GuestSpace};
 use rt::vm::VirtualCpu;
 use rt::window::{Handover, Owned, Shared};
 use rt::{Environment, time};
-use vmm::machine::{Outside, StoreError};
+use vmm::machine::{Backend, CheckpointError};
 use vmm::memory::{GuestMemory, MemoryError, contains};
 use vmm::platform::cpuid::Leaf;
 use vmm::vcpu::Vcpu;
@@ -106,18 +106,18 @@ impl Vcpu for Cpu {
 
 /// The world outside of the machine.
 pub struct World {
-    store: Store,
+    store: CheckpointClient,
     handover: Option<Handover>,
 }
 
 impl World {
     /// As the environment describes it.
     pub fn new() -> Self {
-        Self { store: Store::connect(), handover: rt::window::take_handover() }
+        Self { store: CheckpointClient::connect(), handover: rt::window::take_handover() }
     }
 }
 
-impl Outside for World {
+impl Backend for World {
     fn now(&mut self) -> u64 {
         time::now()
     }
@@ -126,19 +126,19 @@ impl Outside for World {
         rt::log::say(line);
     }
 
-    fn begin(&mut self) -> Result<u64, StoreError> {
+    fn begin(&mut self) -> Result<u64, CheckpointError> {
         self.store.begin()
     }
 
-    fn commit(&mut self, id: u64, state: &[u8]) -> Result<(), StoreError> {
+    fn commit(&mut self, id: u64, state: &[u8]) -> Result<(), CheckpointError> {
         self.store.commit(id, state)
     }
 
-    fn state(&mut self, id: u64) -> Result<Vec<u8>, StoreError> {
+    fn state(&mut self, id: u64) -> Result<Vec<u8>, CheckpointError> {
         self.store.state(id)
     }
 
-    fn restore(&mut self, id: u64) -> Result<(), StoreError> {
+    fn restore(&mut self, id: u64) -> Result<(), CheckpointError> {
         self.store.restore(id)
     }
 
@@ -146,7 +146,7 @@ impl Outside for World {
         self.store.attach();
     }
 
-    fn quota(&mut self) -> Result<u32, StoreError> {
+    fn quota(&mut self) -> Result<u32, CheckpointError> {
         self.store.quota()
     }
 

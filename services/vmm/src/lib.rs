@@ -13,6 +13,7 @@
 extern crate alloc;
 
 pub mod aml;
+pub mod backend;
 pub mod boot;
 pub mod checkpoint;
 pub mod console;
@@ -24,5 +25,6 @@ pub mod instruction;
 pub mod machine;
 pub mod memory;
 pub mod platform;
+pub mod requests;
 pub mod translate;
 pub mod vcpu;

@@ -71,8 +71,13 @@ fn build(environment: &'static Environment, vm: &'static VmConfig) -> Option<Own
 fn run(machine: &mut OwnMachine, server: &mut Server<Vmm>) -> ! {
     let mut rung_until = 0;
     loop {
-        match machine.step() {
-            Next::Step => {
+        let mut next = machine.step();
+        if let Next::Call(cpu, call) = next {
+            machine.call(cpu, call);
+            next = Next::Step;
+        }
+        match next {
+            Next::Step | Next::Call(..) => {
                 // Two who rang at once were one signal: the second one may ask a little later.
                 if rung_until != 0 {
                     if serve_all(machine, server, POLL) {

@@ -4,7 +4,7 @@
 //! Owns the way of their operands between registers, the vCPU's page and the policies in
 //! [`crate::platform`].
 
-use super::{Answer, Crash, Outcome, Site};
+use super::site::{Answer, Crash, Outcome, Site};
 use crate::instruction::Expected;
 use crate::platform::cpuid::{self, Processor};
 use crate::platform::msr::{self, Register, Registers};

@@ -1,48 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is done for a handover while the VM still runs.
 //!
-//! Owns the base: the machine's state as it was a little before. The side that has the VM writes it; the other one checks it, has the
-//! core take the vCPUs' part, and sets up the devices. What is left for the switch is the change from there, which is short. A base is
-//! known by its host TSC: whoever lost it, or never saw it, reads it from the window when the change comes.
+//! Owns the base: the machine's state as it was a little before. The side that has the VM writes
+//! it; the other one checks it, has the core take the vCPUs' part, and sets up the devices. What is
+//! left for the switch is the change from there, which is short. A base is known by its host TSC:
+//! whoever lost it, or never saw it, reads it from the window when the change comes.
 
-use super::{Place, Refusal};
+use super::refusal::Refusal;
 use crate::console::LINE;
 use crate::device::board::Board;
-use crate::machine::{Machine, Outside, settings};
+use crate::machine::away::{Base, Place};
+use crate::machine::{Backend, Machine, settings};
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 use abi::vcpu::group;
 use alloc::boxed::Box;
 use api::handover::{BASE_AT, BASE_HEADER_AT, BASE_HEADER_BYTES, BASE_MAX, BaseHeader};
 
-/// A machine's state from which a change leads to a later one.
-#[derive(Debug, Default)]
-pub(super) struct Base {
-    /// Host TSC as of which it holds; 0 where there is none.
-    tsc: u64,
-    /// The state. What is here without a base is room to be used again.
-    record: Option<Box<state::Machine>>,
-}
-
-impl Base {
-    /// The state, which is no base any more.
-    pub(super) fn take(&mut self) -> Box<state::Machine> {
-        self.tsc = 0;
-        self.record.take().unwrap_or_default()
-    }
-
-    /// Keeps the room of a state.
-    pub(super) fn put_back(&mut self, record: Box<state::Machine>) {
-        self.record = Some(record);
-    }
-
-    /// The state, if it is the base of this host TSC.
-    pub(super) fn get(&self, tsc: u64) -> Option<&state::Machine> {
-        self.record.as_deref().filter(|_| tsc != 0 && self.tsc == tsc)
-    }
-}
-
-impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
+impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
     /// Gets ready for a handover, at whichever end this is.
     pub(crate) fn prepare_handover(&mut self) -> Result<(), Refusal> {
         match self.handover.place {
@@ -55,24 +30,25 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         }
     }
 
-    /// Writes the base; the VM stands still meanwhile, but not for longer than it takes. One that is too large is left out.
+    /// Writes the base; the VM stands still meanwhile, but not for longer than it takes. One that
+    /// is too large is left out.
     fn write_base(&mut self) -> Result<(), Refusal> {
         let mut record = self.handover.base.take();
-        let tsc = self.outside.now();
+        let tsc = self.backend.now();
         let taken = self.record(&mut record, tsc);
         record.save_into(&mut self.handover.bytes);
         // The later state needs as much room, and another line may have begun.
         let later = self.handover.record.get_or_insert_with(|| record.clone());
         later.console_line.reserve(LINE);
         self.handover.base.put_back(record);
-        taken?;
+        taken.map_err(Refusal::Gather)?;
         let bytes = self.handover.bytes.len() as u64;
         if bytes > BASE_MAX {
             return Ok(());
         }
         let header = BaseHeader { bytes, tsc };
-        let written = self.outside.write_handover(BASE_AT, &self.handover.bytes)
-            && self.outside.write_handover(BASE_HEADER_AT, &header.encode());
+        let written = self.backend.write_handover(BASE_AT, &self.handover.bytes)
+            && self.backend.write_handover(BASE_HEADER_AT, &header.encode());
         if !written {
             return Err(Refusal::NoWindow);
         }
@@ -100,7 +76,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
 
     fn base_header(&mut self) -> Result<Option<BaseHeader>, Refusal> {
         let mut bytes = [0; BASE_HEADER_BYTES];
-        if !self.outside.read_handover(BASE_HEADER_AT, &mut bytes) {
+        if !self.backend.read_handover(BASE_HEADER_AT, &mut bytes) {
             return Err(Refusal::NoWindow);
         }
         Ok(BaseHeader::decode(&bytes))
@@ -109,7 +85,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
     fn read_base(&mut self, header: &BaseHeader) -> Result<(), Refusal> {
         self.handover.base.tsc = 0;
         self.handover.bytes.resize(header.bytes as usize, 0);
-        if !self.outside.read_handover(BASE_AT, &mut self.handover.bytes) {
+        if !self.backend.read_handover(BASE_AT, &mut self.handover.bytes) {
             return Err(Refusal::NoWindow);
         }
         let mut machine = state::Machine::load(&self.handover.bytes).map_err(Refusal::State)?;
@@ -120,7 +96,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         Ok(())
     }
 
-    /// Has the core take the vCPUs' part of a state as of a host TSC: all of it, or what is not there yet.
+    /// Has the core take the vCPUs' part of a state as of a host TSC: all of it, or what is not
+    /// there yet.
     pub(super) fn import(&mut self, machine: &state::Machine, tsc: u64, all: bool) -> Result<(), Refusal> {
         self.check_shape(machine)?;
         for (cpu, (saved, processor)) in machine.vcpus.iter().zip(&mut self.processors).enumerate() {
@@ -131,7 +108,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         Ok(())
     }
 
-    /// Sets up the devices. What the guest knows of its clocks stays true: same TSC, same rate, same line through it.
+    /// Sets up the devices. What the guest knows of its clocks stays true: same TSC, same rate,
+    /// same line through it.
     pub(super) fn load_devices(&mut self, machine: &state::Machine) {
         if self.config.tsc_khz != machine.tsc_khz {
             self.config.tsc_khz = machine.tsc_khz;

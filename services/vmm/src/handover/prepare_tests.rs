@@ -27,13 +27,13 @@ fn write_base(window: &Window, header: &BaseHeader) {
 fn ready_pair() -> (TestMachine, TestMachine, Window) {
     let runs = || vec![output(b'a'), output(b'b'), kicked(4_000), kicked(0)];
     let (mut giver, mut taker, window) = pair(vec![runs()], vec![runs()]);
-    giver.step();
+    giver.go();
     assert_eq!(prepare(&mut giver), Reply::Done);
     assert_eq!(prepare(&mut taker), Reply::Done);
     assert_eq!(status(&mut giver).state, api::vmm::State::Running);
     assert_eq!(status(&mut taker).state, api::vmm::State::Away);
-    giver.step();
-    giver.step();
+    giver.go();
+    giver.go();
     giver.processors[0].vcpu.page().gpr[gpr::R8] = 0x1234;
     (giver, taker, window)
 }
@@ -51,7 +51,7 @@ fn a_vm_goes_on_elsewhere_by_a_short_change_of_what_was_prepared() {
     assert_eq!(taker.gather(written.tsc).unwrap(), record);
     assert_eq!(status(&mut taker).console_end, 2);
     assert_eq!(taker.processors[0].vcpu.page().gpr[gpr::R8], 0x1234);
-    assert_eq!(taker.step(), Next::Step);
+    assert_eq!(taker.go(), Next::Step);
     assert_eq!(taker.console.read(2, 9), (2, b"a".to_vec()));
     // And back, where the same machine is prepared as one that gives.
     assert_eq!(prepare(&mut taker), Reply::Done);
@@ -73,11 +73,11 @@ fn the_taker_that_was_not_prepared_reads_the_base_late() {
     let (mut giver, _, window) = ready_pair();
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     let (_, mut fresh, _) = pair(vec![vec![]], vec![vec![kicked(0)]]);
-    fresh.outside.window = Some(std::rc::Rc::clone(&window));
-    fresh.outside.time.set(giver.outside.time.get());
+    fresh.backend.window = Some(std::rc::Rc::clone(&window));
+    fresh.backend.time.set(giver.backend.time.get());
     assert_eq!(take_over(&mut fresh, 0), Reply::Done);
     assert_eq!(fresh.processors[0].vcpu.page().gpr[gpr::R8], 0x1234);
-    assert_eq!(fresh.step(), Next::Step);
+    assert_eq!(fresh.go(), Next::Step);
 }
 
 #[test]
@@ -114,14 +114,14 @@ fn a_hostile_base_or_change_is_refused_and_can_be_tried_again() {
         } else {
             let (_, again, _) = pair(vec![vec![]], vec![vec![kicked(0)]]);
             taker = again;
-            taker.outside.window = Some(std::rc::Rc::clone(&window));
-            taker.outside.time.set(giver.outside.time.get());
+            taker.backend.window = Some(std::rc::Rc::clone(&window));
+            taker.backend.time.set(giver.backend.time.get());
         }
         window.borrow_mut().copy_from_slice(&good);
     }
     let (_, mut fresh, _) = pair(vec![vec![]], vec![vec![kicked(0)]]);
-    fresh.outside.window = Some(std::rc::Rc::clone(&window));
-    fresh.outside.time.set(giver.outside.time.get());
+    fresh.backend.window = Some(std::rc::Rc::clone(&window));
+    fresh.backend.time.set(giver.backend.time.get());
     for at in [0, 8, 100, known.bytes as usize - 1] {
         window.borrow_mut()[BASE_AT as usize + at] ^= 0xff;
         let said = [prepare(&mut fresh), take_over(&mut fresh, 0)];
@@ -136,7 +136,7 @@ fn a_hostile_base_or_change_is_refused_and_can_be_tried_again() {
     assert!(refusal(take_over(&mut fresh, 0)).contains("the core refuses"));
     fresh.processors[0].vcpu.refuses = false;
     assert_eq!(take_over(&mut fresh, 0), Reply::Done);
-    assert_eq!(fresh.step(), Next::Step);
+    assert_eq!(fresh.go(), Next::Step);
 }
 
 #[test]
@@ -144,10 +144,10 @@ fn getting_ready_is_for_those_who_control_and_needs_a_window() {
     let (mut giver, mut taker, window) = pair(vec![vec![kicked(4_000)]], vec![vec![]]);
     assert_eq!(giver.request(Request::Prepare, false), Reply::Denied);
     assert_eq!(prepare(&mut taker), Reply::Done, "nothing is there to be read");
-    giver.outside.window = None;
+    giver.backend.window = None;
     assert!(refusal(prepare(&mut giver)).contains("no handover window"));
-    assert_eq!(giver.step(), Next::Step);
-    giver.outside.window = Some(window);
+    assert_eq!(giver.go(), Next::Step);
+    giver.backend.window = Some(window);
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(prepare(&mut giver), Reply::Done, "it is stopped already");
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
@@ -167,5 +167,5 @@ fn a_vm_that_ends_or_pauses_between_the_two_moves_as_it_is() {
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
     assert_eq!(taker.state(), &State::Stopped);
     assert_eq!(taker.request(Request::Start, true), Reply::Done);
-    assert_eq!(taker.step(), Next::Step);
+    assert_eq!(taker.go(), Next::Step);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a VM does not go, or come, or go on.
 
-use alloc::string::String;
+use crate::backend::CheckpointError;
 use core::fmt;
 use state::LoadError;
 
@@ -16,8 +16,8 @@ pub(crate) enum Refusal {
     Here,
     /// Guest memory is being copied for this checkpoint.
     Copying(u64),
-    /// What the typed state could not be gathered for.
-    Gather(String),
+    /// The typed state cannot be had.
+    Gather(CheckpointError),
     /// The typed state is larger than the window.
     TooLarge(usize),
     /// There is no handover window.

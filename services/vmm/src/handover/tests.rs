@@ -3,7 +3,7 @@
 
 use crate::machine::model::{CODE, HALF, Step, TOKEN, TestMachine, World, exit, hypercall, output};
 use crate::machine::model::{unstarted, window};
-use crate::machine::{Activity, Next, Outside, State};
+use crate::machine::{Activity, Backend, Next, State};
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 use abi::hypercall::{CHECKPOINT, UNAVAILABLE};
@@ -73,43 +73,43 @@ pub(super) fn write_header(window: &Window, header: &Header) {
 fn a_vm_goes_on_elsewhere_where_it_stopped() {
     let (mut giver, mut taker, window) =
         pair(vec![vec![output(b'l'), kicked(4_000)]], vec![vec![output(b'x')]]);
-    giver.step();
-    giver.step();
+    giver.go();
+    giver.go();
     giver.processors[0].vcpu.page().gpr[gpr::R8] = 0x1234;
     let rip = giver.processors[0].vcpu.page().rip;
     let offset = giver.processors[0].vcpu.page().tsc_offset;
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(status(&mut giver).state, api::vmm::State::Away);
-    assert_eq!(giver.step(), Next::Wait(u64::MAX));
+    assert_eq!(giver.go(), Next::Wait(u64::MAX));
     let written = header(&window).unwrap();
     assert_eq!(written.exits[0], 4_000);
 
-    assert_eq!(taker.step(), Next::Wait(u64::MAX));
+    assert_eq!(taker.go(), Next::Wait(u64::MAX));
     assert_eq!(status(&mut taker).state, api::vmm::State::Away);
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
     assert_eq!(header(&window), None, "no state is used twice");
     let page = taker.processors[0].vcpu.page();
     assert_eq!((page.gpr[gpr::R8], page.rip), (0x1234, rip));
     assert_eq!(page.tsc_offset, offset, "the guest's TSC has run on");
-    assert!(taker.outside.lines.is_empty(), "{:?}", taker.outside.lines);
-    assert_eq!(taker.step(), Next::Step);
+    assert!(taker.backend.lines.is_empty(), "{:?}", taker.backend.lines);
+    assert_eq!(taker.go(), Next::Step);
     let after = status(&mut taker);
     assert_eq!((&after.state, after.console_end), (&api::vmm::State::Running, 2));
     assert_eq!(taker.console.read(0, 10), (1, b"x".to_vec()), "what was written before is not here");
     let entered = after.blackouts[0] + 4_000;
-    assert!(entered > written.tsc && entered < taker.outside.now(), "{after:?}");
+    assert!(entered > written.tsc && entered < taker.backend.now(), "{after:?}");
     let line = format!("vCPU 0 taken over, blackout {} ticks", after.blackouts[0]);
-    assert_eq!(taker.outside.lines, [line]);
+    assert_eq!(taker.backend.lines, [line]);
 }
 
 #[test]
 fn the_switch_path_logs_nothing() {
     let (mut giver, mut taker, _) = pair(vec![vec![kicked(4_000)]], vec![vec![]]);
-    giver.step();
-    let lines = [giver.outside.lines.len(), taker.outside.lines.len()];
+    giver.go();
+    let lines = [giver.backend.lines.len(), taker.backend.lines.len()];
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
-    assert_eq!([giver.outside.lines.len(), taker.outside.lines.len()], lines);
+    assert_eq!([giver.backend.lines.len(), taker.backend.lines.len()], lines);
 }
 
 #[test]
@@ -123,21 +123,21 @@ fn clocks_and_timers_go_on() {
     giver.board.write_clock(0, crate::device::pvclock::SYSTEM_TIME, 0x1001, 0);
     giver.board.write_memory(0, 0xfee0_00f0, 4, 0x1ff, 0);
     giver.board.write_memory(0, 0xfee0_0320, 4, 0x30, 0);
-    let now = giver.guest_time(giver.outside.time.get());
+    let now = giver.guest_time(giver.backend.time.get());
     giver.board.write_memory(0, 0xfee0_0380, 4, 100_000, now);
     giver.config.kernel = &[0xf4];
     giver.memory.write(CODE, &[0xf4]).unwrap();
     taker.memory.write(CODE, &[0xf4]).unwrap();
-    giver.step();
+    giver.go();
     assert_eq!(giver.processors[0].activity, Activity::Halted);
-    let Next::Wait(deadline) = giver.step() else { panic!("it does not wait") };
+    let Next::Wait(deadline) = giver.go() else { panic!("it does not wait") };
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
     assert_eq!(taker.board.clock, giver.board.clock);
     assert!(status(&mut taker).blackouts[0] < 10_000, "it would not have executed");
-    assert_eq!(taker.step(), Next::Wait(deadline), "the timer is due when it was");
-    taker.outside.time.set(deadline);
-    assert_eq!(taker.step(), Next::Step);
+    assert_eq!(taker.go(), Next::Wait(deadline), "the timer is due when it was");
+    taker.backend.time.set(deadline);
+    assert_eq!(taker.go(), Next::Step);
     assert_eq!(taker.processors[0].vcpu.injected, [0x30 | event::VALID]);
 }
 
@@ -151,12 +151,12 @@ fn no_event_is_lost_on_the_way() {
     });
     let (mut giver, mut taker, _) = pair(vec![vec![fault]], vec![vec![kicked(0), kicked(0), kicked(0)]]);
     giver.board.write_memory(0, 0xfee0_00f0, 4, 0x1ff, 0);
-    assert_eq!(giver.step(), Next::Serve);
+    assert_eq!(giver.go(), Next::Serve);
     giver.board.devices.apics[0].raise(0x31, false);
     giver.processors[0].nmi = true;
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
-    (0..3).for_each(|_| assert_eq!(taker.step(), Next::Step));
+    (0..3).for_each(|_| assert_eq!(taker.go(), Next::Step));
     let nmi = 2 | event::NMI | event::VALID;
     assert_eq!(taker.processors[0].vcpu.injected, [cut_short, nmi, 0x31 | event::VALID]);
 }
@@ -166,15 +166,15 @@ fn vcpus_stop_one_by_one_and_the_last_one_takes_the_machine_along() {
     let runs = || vec![kicked(5_000), kicked(6_000), kicked(7_000)];
     let (mut giver, mut taker, window) = pair(vec![runs(), runs()], vec![runs(), runs()]);
     giver.processors[1].activity = Activity::Running;
-    giver.step();
-    giver.outside.time.set(giver.outside.time.get() + 2 * giver.config.tsc_khz);
-    giver.step();
+    giver.go();
+    giver.backend.time.set(giver.backend.time.get() + 2 * giver.config.tsc_khz);
+    giver.go();
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(hand_over(&mut giver, 0), Reply::Done, "it is stopped already");
     assert_eq!(header(&window), None);
     assert_eq!(status(&mut giver).state, api::vmm::State::Running);
-    giver.step();
-    giver.step();
+    giver.go();
+    giver.go();
     assert_eq!([0, 1].map(|cpu: usize| giver.processors[cpu].vcpu.injected.len()), [1, 3]);
     for request in [Request::Pause, Request::Stop, Request::CheckpointCreate, Request::Restore { id: 1 }] {
         refusal(giver.request(request, true));
@@ -185,24 +185,24 @@ fn vcpus_stop_one_by_one_and_the_last_one_takes_the_machine_along() {
 
     assert_eq!(take_over(&mut taker, 1), Reply::Done);
     assert_eq!(status(&mut taker).state, api::vmm::State::Running);
-    taker.step();
+    taker.go();
     assert_eq!([0, 1].map(|cpu: usize| taker.processors[cpu].vcpu.injected.len()), [0, 1]);
-    assert!(taker.outside.lines.is_empty(), "it is said when all have come: {:?}", taker.outside.lines);
+    assert!(taker.backend.lines.is_empty(), "it is said when all have come: {:?}", taker.backend.lines);
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
-    taker.step();
+    taker.go();
     assert_eq!(
         [0, 1].map(|cpu: usize| taker.processors[cpu].vcpu.injected.len()),
         [1, 1],
         "its turn is at once"
     );
-    assert_eq!((status(&mut taker).blackouts.len(), taker.outside.lines.len()), (2, 2));
+    assert_eq!((status(&mut taker).blackouts.len(), taker.backend.lines.len()), (2, 2));
     assert_eq!(take_over(&mut taker, 0), Reply::Done, "it runs already");
 }
 
 #[test]
 fn what_was_stopped_here_is_taken_back() {
     let (mut giver, mut taker, window) = pair(vec![vec![kicked(5_000), output(b'y')]], vec![vec![]]);
-    giver.step();
+    giver.go();
     let offset = giver.processors[0].vcpu.page().tsc_offset;
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     for request in [Request::Pause, Request::Start, Request::ConsoleWrite(vec![1]), Request::CheckpointCreate]
@@ -211,7 +211,7 @@ fn what_was_stopped_here_is_taken_back() {
     }
     assert_eq!(take_over(&mut giver, 0), Reply::Done);
     assert_eq!(giver.processors[0].vcpu.page().tsc_offset, offset);
-    assert_eq!(giver.step(), Next::Step);
+    assert_eq!(giver.go(), Next::Step);
     assert_eq!(giver.console.read(0, 9), (0, b"y".to_vec()));
     assert_eq!(status(&mut giver).blackouts.len(), 1);
     assert!(refusal(take_over(&mut taker, 0)).contains("no state"));
@@ -221,7 +221,7 @@ fn what_was_stopped_here_is_taken_back() {
 #[test]
 fn a_state_that_was_used_elsewhere_is_not_taken_back() {
     let (mut giver, mut taker, _) = pair(vec![vec![kicked(5_000)]], vec![vec![kicked(0)]]);
-    giver.step();
+    giver.go();
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
     assert!(refusal(take_over(&mut giver, 0)).contains("elsewhere"));
@@ -240,10 +240,10 @@ fn a_machine_whose_state_was_lost_has_failed_and_can_be_started_anew() {
     assert!(matches!(taker.state(), State::Failed(why) if why.contains("lost")));
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
     assert_eq!(taker.request(Request::Start, true), Reply::Done);
-    assert_eq!(taker.step(), Next::Step);
+    assert_eq!(taker.go(), Next::Step);
     // The same for one that has gone on elsewhere.
     let (mut giver, mut taker, _) = pair(vec![vec![kicked(5_000)]], vec![vec![kicked(0)]]);
-    giver.step();
+    giver.go();
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
     assert_eq!(giver.request(Request::Lose { anyway: false }, true), Reply::Done);
@@ -253,7 +253,7 @@ fn a_machine_whose_state_was_lost_has_failed_and_can_be_started_anew() {
 #[test]
 fn a_state_that_can_still_be_used_is_not_lost_by_mistake() {
     let (mut giver, mut taker, window) = pair(vec![vec![kicked(5_000)]], vec![vec![kicked(0)]]);
-    giver.step();
+    giver.go();
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     for machine in [&mut giver, &mut taker] {
         assert!(
@@ -270,12 +270,12 @@ fn a_state_that_can_still_be_used_is_not_lost_by_mistake() {
 fn paused_ended_and_failed_machines_move_as_they_are() {
     let shutdown: Step = Box::new(|page| exit(page, Exit::Shutdown, [0; 4]));
     let (mut giver, mut taker, _) = pair(vec![vec![shutdown]], vec![vec![kicked(0)]]);
-    giver.step();
+    giver.go();
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
     assert_eq!(taker.state(), &State::Failed("triple fault".into()));
     assert_eq!(taker.request(Request::Start, true), Reply::Done);
-    assert_eq!(taker.step(), Next::Step);
+    assert_eq!(taker.go(), Next::Step);
 
     let (mut giver, mut taker, _) = pair(vec![vec![]], vec![vec![]]);
     assert_eq!(giver.request(Request::Stop, true), Reply::Done);
@@ -288,7 +288,7 @@ fn paused_ended_and_failed_machines_move_as_they_are() {
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
     assert_eq!(taker.request(Request::Resume, true), Reply::Done);
-    assert_eq!(taker.step(), Next::Step);
+    assert_eq!(taker.go(), Next::Step);
 }
 
 #[test]
@@ -303,30 +303,30 @@ fn what_cannot_be_done_is_refused_and_changes_nothing() {
     assert!(refusal(hand_over(&mut taker, 0)).contains("not here"));
     assert!(refusal(take_over(&mut taker, 0)).contains("no state"));
     assert_eq!(giver.request(Request::CheckpointCreate, true), Reply::Checkpoint { id: 1 });
-    giver.outside.copying = true;
+    giver.backend.copying = true;
     assert!(refusal(hand_over(&mut giver, 0)).contains("checkpoint 1"));
-    assert_eq!(giver.step(), Next::Step);
-    giver.outside.copying = false;
+    assert_eq!(giver.go(), Next::Step);
+    giver.backend.copying = false;
     giver.processors[1].activity = Activity::Running;
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
-    giver.step();
+    giver.go();
     let page = giver.processors[1].vcpu.page();
     assert_eq!(
-        (page.gpr[gpr::RAX], giver.outside.begun),
+        (page.gpr[gpr::RAX], giver.backend.begun),
         (UNAVAILABLE, 1),
         "no checkpoint by the guest either"
     );
-    giver.outside.window = None;
+    giver.backend.window = None;
     assert!(refusal(hand_over(&mut giver, 1)).contains("no handover window"));
     assert_eq!(status(&mut giver).state, api::vmm::State::Running);
-    giver.outside.window = Some(window);
+    giver.backend.window = Some(window);
     assert_eq!(hand_over(&mut giver, 1), Reply::Done);
 }
 
 #[test]
 fn a_hostile_window_is_refused_and_can_be_tried_again() {
     let (mut giver, mut taker, window) = pair(vec![vec![kicked(5_000)]], vec![vec![kicked(0)]]);
-    giver.step();
+    giver.go();
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     let (first, good) = (header(&window).unwrap(), window.borrow().clone());
     let length = first.bytes as usize;
@@ -371,7 +371,7 @@ fn a_hostile_window_is_refused_and_can_be_tried_again() {
     assert!(refusal(take_over(&mut taker, 0)).contains("the core refuses"));
     taker.processors[0].vcpu.refuses = false;
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
-    assert_eq!(taker.step(), Next::Step);
+    assert_eq!(taker.go(), Next::Step);
 }
 
 #[test]
@@ -382,7 +382,7 @@ fn the_token_goes_along_and_the_checkpoint_service_is_told_late() {
     assert_eq!(hand_over(&mut giver, 0), Reply::Done);
     assert_eq!(take_over(&mut taker, 0), Reply::Done);
     assert_eq!((taker.config.token, status(&mut taker).quota_left), (TOKEN, 7));
-    assert_eq!(taker.outside.attached, 0);
+    assert_eq!(taker.backend.attached, 0);
     assert_eq!(taker.request(Request::CheckpointCreate, true), Reply::Checkpoint { id: 1 });
-    assert_eq!(taker.outside.attached, 1);
+    assert_eq!(taker.backend.attached, 1);
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What devices ask of the machine, carried out.
 
-use super::{Activity, Machine, Outside};
+use super::{Activity, Backend, Machine};
 use crate::boot;
 use crate::device::contract::Effect;
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 
-impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
+impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
     /// Carries out what the devices have asked for since the last time.
     pub(super) fn carry_out_effects(&mut self) {
         if !self.board.has_effects() {
@@ -17,7 +17,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             match effect {
                 Effect::PowerOff => self.end("powered off by the guest"),
                 Effect::Reset => {
-                    self.outside.log(format_args!("reset by the guest"));
+                    self.backend.log(format_args!("reset by the guest"));
                     self.start();
                     return;
                 }

@@ -5,7 +5,7 @@
 //! APIC's vector), the request for an exit as soon as an interrupt can be taken, and the next
 //! deadline.
 
-use super::{Machine, Outside};
+use super::{Backend, Machine};
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 use abi::error::Error;
@@ -13,7 +13,7 @@ use abi::vcpu::{event, group};
 
 const NMI_VECTOR: u64 = 2;
 
-impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
+impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
     /// Runs a vCPU until its next exit. `host` and `now` are the TSC of both sides.
     pub(super) fn enter(&mut self, cpu: usize, host: u64, now: u64) -> Result<(), Error> {
         self.update_task_priority(cpu)?;
@@ -23,13 +23,13 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
             deadline = deadline.min(self.turn.end());
         }
         if let Some(since) = self.processors[cpu].since.take() {
-            let now = self.outside.now();
+            let now = self.backend.now();
             self.handover.record(cpu, now.wrapping_sub(since));
         }
         let vcpu = &mut self.processors[cpu].vcpu;
         vcpu.page().deadline = deadline;
         if let Some(pause) = self.pause {
-            self.last_pause = self.outside.now().wrapping_sub(pause.since);
+            self.last_pause = self.backend.now().wrapping_sub(pause.since);
         }
         vcpu.run()
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine around a made-up vCPU, for tests: each run is a script's next exit.
 
-use super::{Config, Machine, Outside, State, StoreError};
+use super::{Backend, CheckpointError, Config, Machine, Next, State};
 use crate::memory::PlainMemory;
 use crate::platform::cpuid::Leaf;
 use crate::vcpu::{Vcpu, blank_page};
@@ -86,7 +86,7 @@ pub struct World {
     pub window: Option<Rc<RefCell<Vec<u8>>>>,
 }
 
-impl Outside for World {
+impl Backend for World {
     fn now(&mut self) -> u64 {
         self.time.set(self.time.get() + 1000);
         self.time.get()
@@ -96,21 +96,21 @@ impl Outside for World {
         self.lines.push(line.to_string());
     }
 
-    fn begin(&mut self) -> Result<u64, StoreError> {
+    fn begin(&mut self) -> Result<u64, CheckpointError> {
         self.begun += 1;
-        if self.begun > 2 { Err(StoreError::QuotaExhausted) } else { Ok(self.begun) }
+        if self.begun > 2 { Err(CheckpointError::QuotaExhausted) } else { Ok(self.begun) }
     }
 
-    fn commit(&mut self, id: u64, state: &[u8]) -> Result<(), StoreError> {
+    fn commit(&mut self, id: u64, state: &[u8]) -> Result<(), CheckpointError> {
         self.states.insert(id, state.to_vec());
         Ok(())
     }
 
-    fn state(&mut self, id: u64) -> Result<Vec<u8>, StoreError> {
-        self.states.get(&id).cloned().ok_or(StoreError::NoCheckpoint)
+    fn state(&mut self, id: u64) -> Result<Vec<u8>, CheckpointError> {
+        self.states.get(&id).cloned().ok_or(CheckpointError::NoCheckpoint)
     }
 
-    fn restore(&mut self, _: u64) -> Result<(), StoreError> {
+    fn restore(&mut self, _: u64) -> Result<(), CheckpointError> {
         Ok(())
     }
 
@@ -118,7 +118,7 @@ impl Outside for World {
         self.attached += 1;
     }
 
-    fn quota(&mut self) -> Result<u32, StoreError> {
+    fn quota(&mut self) -> Result<u32, CheckpointError> {
         Ok(7)
     }
 
@@ -146,6 +146,19 @@ impl Outside for World {
                 true
             })
         })
+    }
+}
+
+impl TestMachine {
+    /// A step, and what a program asks for in it.
+    pub fn go(&mut self) -> Next {
+        match self.step() {
+            Next::Call(cpu, call) => {
+                self.call(cpu, call);
+                Next::Step
+            }
+            next => next,
+        }
     }
 }
 
@@ -200,7 +213,7 @@ pub fn unstarted(code: &[u8], scripts: Vec<Vec<Step>>, outside: World) -> TestMa
 pub fn machine(code: &[u8], script: Vec<Step>) -> TestMachine {
     let mut machine = unstarted(code, vec![script], World::default());
     machine.start();
-    assert_eq!(machine.state, State::Running, "{:?}", machine.outside.lines);
+    assert_eq!(machine.state, State::Running, "{:?}", machine.backend.lines);
     machine
 }
 

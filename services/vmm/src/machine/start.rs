@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A VM's start: memory zeroed, devices as after power-on, the guest loaded anew.
 
-use super::{Activity, Config, Machine, Outside, State};
+use super::{Activity, Backend, Machine, State, settings};
 use crate::boot::BootError;
 use crate::boot::linux::{self, Linux};
 use crate::boot::unikernel::{self, Unikernel};
 use crate::device::board::Board;
-use crate::device::contract::Settings;
 use crate::memory::{GuestMemory, clear};
 use crate::platform::acpi;
 use crate::vcpu::Vcpu;
@@ -14,28 +13,19 @@ use abi::vcpu::group;
 use alloc::string::{String, ToString};
 use api::environment::VmKind;
 
-/// The guest's time of day at its start, in nanoseconds since 1970: 2026-01-01. Nothing beneath
-/// knows the true one.
-const WALL_BASE: u64 = 1_767_225_600_000_000_000;
-
-/// The settings of the devices.
-pub(crate) fn settings(config: &Config, memory: u64) -> Settings {
-    Settings { processors: config.vcpus, tsc_khz: config.tsc_khz, wall_base: WALL_BASE, memory }
-}
-
-impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
+impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
     /// Loads the guest anew and lets it run; a failure becomes the state, and is logged.
     pub fn start(&mut self) {
-        let begun = self.outside.now();
+        let begun = self.backend.now();
         self.board = Board::new(settings(&self.config, self.memory.size()));
-        self.outside.attach();
+        self.backend.attach();
         match self.prepare() {
             Ok(()) => {
                 self.state = State::Running;
-                self.started = self.outside.now();
+                self.started = self.backend.now();
                 let ms = self.started.saturating_sub(begun) / self.config.tsc_khz.max(1);
                 let mib = self.memory.size() >> 20;
-                self.outside.log(format_args!("started: {mib} MiB, loaded in {ms} ms"));
+                self.backend.log(format_args!("started: {mib} MiB, loaded in {ms} ms"));
             }
             Err(why) => self.fail(&why),
         }
@@ -45,7 +35,7 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         if !core::mem::take(&mut self.memory_is_clean) {
             clear(&mut self.memory).map_err(|error| BootError::Memory(error).to_string())?;
         }
-        let now = self.outside.now();
+        let now = self.backend.now();
         for (index, processor) in self.processors.iter_mut().enumerate() {
             processor.nmi = false;
             processor.activity = if index == 0 { Activity::Running } else { Activity::WaitingForStartup };

@@ -3,7 +3,7 @@
 
 use super::model::{CODE, HALF, Step, exit, hypercall, machine, output};
 use super::{Next, State};
-use crate::machine::Outside;
+use crate::machine::Backend;
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 use abi::hypercall::{BAD_TOKEN, CHECKPOINT, CREATED, NO_CHECKPOINT, RESTORE, RESTORED};
@@ -16,10 +16,10 @@ const VMMCALL: &[u8] = &[0x0f, 0x01, 0xd9];
 fn output_reaches_ring_and_log() {
     let mut machine = machine(&[], "hi\n".bytes().map(output).collect());
     for _ in 0..3 {
-        assert_eq!(machine.step(), Next::Step);
+        assert_eq!(machine.go(), Next::Step);
     }
     assert_eq!(machine.console.read(0, 10), (0, b"hi\n".to_vec()));
-    assert!(machine.outside.lines.contains(&"| hi".to_string()));
+    assert!(machine.backend.lines.contains(&"| hi".to_string()));
 }
 
 #[test]
@@ -28,11 +28,11 @@ fn an_instruction_that_is_not_known_is_undefined_and_a_machine_check_is_the_end(
     let memory: Step = Box::new(|page| exit(page, Exit::Memory, [0xd000_0000, 0, 0, 0]));
     let check: Step = Box::new(|page| exit(page, Exit::Exception, [18, 0, 0, 0]));
     let mut machine = machine(&[0xdd, 0x01], vec![memory, output(b'x'), check]);
-    machine.step();
+    machine.go();
     assert_eq!(machine.processors[0].vcpu.page().inject & 0xff, 6);
-    machine.step();
+    machine.go();
     assert_eq!(machine.state, State::Running);
-    machine.step();
+    machine.go();
     assert_eq!(machine.state, State::Failed("machine check".into()));
 }
 
@@ -40,19 +40,19 @@ fn an_instruction_that_is_not_known_is_undefined_and_a_machine_check_is_the_end(
 fn a_checkpoint_returns_twice() {
     let mut machine =
         machine(VMMCALL, vec![hypercall(CHECKPOINT, HALF, 0), output(b'x'), hypercall(RESTORE, HALF, 1)]);
-    machine.step();
+    machine.go();
     let page = machine.processors[0].vcpu.page();
     assert_eq!((page.gpr[gpr::RAX], page.gpr[gpr::RBX], page.rip), (CREATED, 1, CODE + 3));
-    let saved = state::Machine::load(&machine.outside.states[&1]).unwrap();
+    let saved = state::Machine::load(&machine.backend.states[&1]).unwrap();
     assert_eq!((saved.vcpus[0].rax, saved.vcpus[0].rbx, saved.vcpus[0].rip), (RESTORED, 1, CODE + 3));
-    machine.step();
-    machine.step();
-    let now = machine.outside.now();
+    machine.go();
+    machine.go();
+    let now = machine.backend.now();
     let page = machine.processors[0].vcpu.page();
     assert_eq!((page.gpr[gpr::RAX], page.gpr[gpr::RBX], page.rip), (RESTORED, 1, CODE + 3));
     assert!(now.wrapping_add(page.tsc_offset) - saved.vcpus[0].tsc < 5000, "the guest's TSC goes on");
-    let line = machine.outside.lines.iter().find(|line| line.starts_with("checkpoint 1 created, pause "));
-    assert!(line.is_some(), "{:?}", machine.outside.lines);
+    let line = machine.backend.lines.iter().find(|line| line.starts_with("checkpoint 1 created, pause "));
+    assert!(line.is_some(), "{:?}", machine.backend.lines);
 }
 
 #[test]
@@ -60,11 +60,11 @@ fn refusals_reach_the_caller_and_change_nothing_else() {
     let calls = vec![hypercall(CHECKPOINT, 1, 0), hypercall(RESTORE, HALF, 99)];
     let mut machine = machine(VMMCALL, calls);
     for status in [BAD_TOKEN, NO_CHECKPOINT] {
-        machine.step();
+        machine.go();
         let page = machine.processors[0].vcpu.page();
         assert_eq!((page.gpr[gpr::RAX], page.rip), (status, CODE + 3));
     }
-    assert_eq!(machine.outside.begun, 0);
+    assert_eq!(machine.backend.begun, 0);
 }
 
 #[test]
@@ -72,10 +72,10 @@ fn an_operator_checkpoints_pauses_and_restores() {
     let mut machine = machine(&[], vec![output(b'a')]);
     assert_eq!(machine.request(Request::Pause, false), Reply::Denied);
     assert_eq!(machine.request(Request::Pause, true), Reply::Done);
-    assert_eq!(machine.step(), Next::Wait(u64::MAX));
+    assert_eq!(machine.go(), Next::Wait(u64::MAX));
     assert_eq!(machine.request(Request::CheckpointCreate, true), Reply::Checkpoint { id: 1 });
     assert_eq!(machine.request(Request::Resume, true), Reply::Done);
-    assert_eq!(machine.step(), Next::Step);
+    assert_eq!(machine.go(), Next::Step);
     assert_eq!(machine.request(Request::Restore { id: 1 }, true), Reply::Done);
     assert_eq!(machine.state, State::Paused, "as it was then");
     assert!(matches!(machine.request(Request::Restore { id: 5 }, true), Reply::Refused(_)));
@@ -85,9 +85,9 @@ fn an_operator_checkpoints_pauses_and_restores() {
 fn a_damaged_state_is_refused_before_anything_changes() {
     let mut machine = machine(&[], vec![output(b'a')]);
     assert_eq!(machine.request(Request::CheckpointCreate, true), Reply::Checkpoint { id: 1 });
-    let good = machine.outside.states[&1].clone();
+    let good = machine.backend.states[&1].clone();
     for length in (0..good.len()).step_by(97) {
-        machine.outside.states.insert(1, good[..length].to_vec());
+        machine.backend.states.insert(1, good[..length].to_vec());
         assert!(matches!(machine.request(Request::Restore { id: 1 }, true), Reply::Refused(_)));
         assert_eq!(machine.state, State::Running);
     }
@@ -109,11 +109,11 @@ fn an_event_cut_short_comes_before_an_interrupt() {
         ],
     );
     machine.board.write_memory(0, 0xfee0_00f0, 4, 0x1ff, 0);
-    machine.step();
+    machine.go();
     machine.board.devices.apics[0].raise(0x30, false);
-    machine.step();
+    machine.go();
     assert_eq!(machine.processors[0].vcpu.page().want_window, 1);
-    machine.step();
+    machine.go();
     assert_eq!(machine.processors[0].vcpu.injected, [0, cut_short, 0x30 | event::VALID]);
     assert_eq!(machine.processors[0].vcpu.page().want_window, 0);
 }
@@ -130,12 +130,12 @@ fn a_halt_waits_for_the_timer_and_one_without_interrupts_ends_the_vm() {
     let mut machine = machine(&[0xf4], vec![halt(0x202), halt(2)]);
     machine.board.write_memory(0, 0xfee0_00f0, 4, 0x1ff, 0);
     machine.board.write_memory(0, 0xfee0_0320, 4, 0x30, 0);
-    let now = machine.guest_time(machine.outside.time.get());
+    let now = machine.guest_time(machine.backend.time.get());
     machine.board.write_memory(0, 0xfee0_0380, 4, 100_000, now);
-    assert_eq!(machine.step(), Next::Step);
-    let Next::Wait(deadline) = machine.step() else { panic!("it does not wait") };
-    machine.outside.time.set(deadline);
-    assert_eq!(machine.step(), Next::Step);
+    assert_eq!(machine.go(), Next::Step);
+    let Next::Wait(deadline) = machine.go() else { panic!("it does not wait") };
+    machine.backend.time.set(deadline);
+    assert_eq!(machine.go(), Next::Step);
     assert_eq!(machine.processors[0].vcpu.injected, [0, 0x30 | event::VALID]);
     assert_eq!(machine.state, State::Stopped);
 }
@@ -143,11 +143,11 @@ fn a_halt_waits_for_the_timer_and_one_without_interrupts_ends_the_vm() {
 #[test]
 fn a_triple_fault_waits_for_the_operator() {
     let mut machine = machine(&[], vec![Box::new(|page| exit(page, Exit::Shutdown, [0; 4])), output(b'z')]);
-    machine.step();
+    machine.go();
     assert_eq!(machine.state, State::Failed("triple fault".into()));
-    assert_eq!(machine.step(), Next::Wait(u64::MAX));
+    assert_eq!(machine.go(), Next::Wait(u64::MAX));
     assert_eq!(machine.request(Request::Start, true), Reply::Done);
-    assert_eq!(machine.step(), Next::Step);
+    assert_eq!(machine.go(), Next::Step);
     assert_eq!(machine.memory.read_u64(abi::guest::BOOT_PAGE), Ok(abi::guest::MAGIC));
 }
 
@@ -179,6 +179,6 @@ fn no_exit_makes_the_monitor_panic() {
                 page.efer ^= efer & 0x400;
             })],
         );
-        machine.step();
+        machine.go();
     }
 }

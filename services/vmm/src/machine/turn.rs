@@ -6,30 +6,14 @@
 //! cannot go on, and where it has called another one: the caller is likely to wait for the answer,
 //! which nobody gives as long as it spins.
 
-use super::{Activity, Machine, Outside};
+use super::{Activity, Backend, Machine, Turn};
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 
 /// Longest time in TSC milliseconds that one of several vCPUs runs before the next one's turn.
 const TURN_MS: u64 = 2;
 
-/// Whose turn it is.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Turn {
-    /// The vCPU, if it can go on; else the search for another begins here.
-    cpu: usize,
-    /// Host TSC at which its turn ends; `None` where it has not begun.
-    end: Option<u64>,
-}
-
-impl Turn {
-    /// The host TSC at which the vCPU that runs now has to leave the guest.
-    pub(super) fn end(&self) -> u64 {
-        self.end.unwrap_or(u64::MAX)
-    }
-}
-
-impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
+impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
     /// A vCPU that has something to do, and whose turn it is at this host TSC.
     pub(super) fn choose(&mut self, host: u64) -> Option<usize> {
         if self.turn.end.is_some_and(|end| host >= end) {
@@ -95,12 +79,12 @@ mod tests {
     fn an_exit_does_not_end_a_turn_and_time_does() {
         let mut machine = machine(vec![(0..8).map(|_| output(b'x')).collect(), spins(), spins()]);
         for _ in 0..4 {
-            machine.step();
+            machine.go();
         }
         assert_eq!(runs(&machine), [4, 0, 0]);
         for expected in [[4, 1, 0], [4, 1, 1], [5, 1, 1]] {
-            machine.outside.time.set(machine.outside.time.get() + TURN);
-            machine.step();
+            machine.backend.time.set(machine.backend.time.get() + TURN);
+            machine.go();
             assert_eq!(runs(&machine), expected);
         }
     }
@@ -110,25 +94,25 @@ mod tests {
         const COMMAND: u64 = 0xfee0_0300;
         const TO_ITSELF: u64 = 0x4_0040;
         let mut machine = machine(vec![spins(), spins(), spins()]);
-        machine.step();
+        machine.go();
         machine.board.write_memory(0, COMMAND + 0x10, 4, 2 << 24, 0);
         machine.board.write_memory(0, COMMAND, 4, 0x40, 0);
-        machine.step();
+        machine.go();
         assert_eq!(runs(&machine), [2, 0, 0], "the exit at which it called");
-        machine.step();
+        machine.go();
         assert_eq!(runs(&machine), [2, 1, 0]);
         machine.board.write_memory(1, COMMAND, 4, TO_ITSELF, 0);
-        machine.step();
-        machine.step();
+        machine.go();
+        machine.go();
         assert_eq!(runs(&machine), [2, 3, 0], "this is no call");
     }
 
     #[test]
     fn a_vcpu_that_halts_ends_its_turn() {
         let mut machine = machine(vec![spins(), spins()]);
-        machine.step();
+        machine.go();
         machine.processors[0].activity = Activity::Halted;
-        machine.step();
+        machine.go();
         assert_eq!(runs(&machine), [1, 1]);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Hardware-reduced ACPI: RSDP, XSDT, FADT, MADT and a DSDT with serial port, clock, processors and
 //! the sleep state S5, in one block that goes to [`ADDRESS`], where an operating system also finds
-//! it by searching. Numbers of ports and pins are those of [`crate::device::bus`]. Follows ACPI
+//! it by searching. Numbers of ports and pins are those of [`crate::device`]. Follows ACPI
 //! 6.5, 5.2.
 
 use alloc::vec::Vec;

@@ -8,49 +8,14 @@
 //! states that the core does not save. The real CPUID comes in as a closure, so tests can play any
 //! processor. Follows SDM vol. 2A and APM vol. 3, appendix E.
 
+mod leaf;
 mod masks;
 mod topology;
 
+pub use leaf::{Leaf, Processor};
+
 use crate::device::pvclock::feature;
 use abi::hypercall;
-
-/// EAX, EBX, ECX and EDX.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leaf {
-    /// EAX.
-    pub eax: u32,
-    /// EBX.
-    pub ebx: u32,
-    /// ECX.
-    pub ecx: u32,
-    /// EDX.
-    pub edx: u32,
-}
-
-impl Leaf {
-    /// A leaf from its four registers in order.
-    #[must_use]
-    pub const fn new(eax: u32, ebx: u32, ecx: u32, edx: u32) -> Self {
-        Self { eax, ebx, ecx, edx }
-    }
-}
-
-/// What a vCPU's answers depend on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Processor {
-    /// APIC id.
-    pub id: u32,
-    /// vCPUs in the machine.
-    pub count: u32,
-    /// CR4.
-    pub cr4: u64,
-    /// Enabled XSAVE components.
-    pub xcr0: u64,
-    /// Whether the base MSR of the local APIC enables it.
-    pub apic: bool,
-    /// TSC ticks per millisecond.
-    pub tsc_khz: u64,
-}
 
 /// XSAVE components that a guest may enable: x87, SSE, AVX, and the three of AVX-512.
 pub const XCR0_ALLOWED: u64 = 0xe7;

@@ -5,8 +5,8 @@
 //! Every leaf that says so, on either vendor's processors, says the same. Sizes of caches and
 //! addresses are the real ones.
 
+use super::leaf::{Leaf, Processor};
 use super::masks;
-use super::{Leaf, Processor};
 
 /// Bits of the APIC id that number a core.
 fn core_bits(processor: &Processor) -> u32 {

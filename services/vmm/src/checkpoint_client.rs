@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use api::checkpoint::{Checkpoint, MAX_PART, MAX_STATE, Refusal, Reply, Request, Stage};
 use rt::ipc::{CallError, Client};
 use rt::time;
-use vmm::machine::StoreError;
+use vmm::machine::CheckpointError;
 
 /// Longest wait for an answer that takes no copying.
 const PATIENCE_MS: u64 = 5_000;
@@ -18,15 +18,15 @@ const PATIENCE_MS: u64 = 5_000;
 const RESTORE_PATIENCE_MS: u64 = 120_000;
 
 /// The checkpoint service, if the manifest has one for this VM.
-pub struct Store(Option<Client<Checkpoint>>);
+pub struct CheckpointClient(Option<Client<Checkpoint>>);
 
-impl Store {
+impl CheckpointClient {
     /// The one that the environment names.
     pub fn connect() -> Self {
         Self(Client::connect())
     }
 
-    /// See [`vmm::machine::Outside::attach`].
+    /// See [`vmm::machine::Backend::attach`].
     pub fn attach(&self) {
         if self.0.is_some()
             && let Err(error) = self.call(&Request::Attach, PATIENCE_MS)
@@ -35,16 +35,16 @@ impl Store {
         }
     }
 
-    /// See [`vmm::machine::Outside::begin`].
-    pub fn begin(&self) -> Result<u64, StoreError> {
+    /// See [`vmm::machine::Backend::begin`].
+    pub fn begin(&self) -> Result<u64, CheckpointError> {
         match self.call(&Request::Begin, PATIENCE_MS)? {
             Reply::Begun { id } => Ok(id),
             other => Err(unexpected(&other)),
         }
     }
 
-    /// See [`vmm::machine::Outside::commit`].
-    pub fn commit(&self, id: u64, state: &[u8]) -> Result<(), StoreError> {
+    /// See [`vmm::machine::Backend::commit`].
+    pub fn commit(&self, id: u64, state: &[u8]) -> Result<(), CheckpointError> {
         let done = self.put(id, state);
         if done.is_err() {
             // Best effort: the next beginning drops it as well.
@@ -53,7 +53,7 @@ impl Store {
         done
     }
 
-    fn put(&self, id: u64, state: &[u8]) -> Result<(), StoreError> {
+    fn put(&self, id: u64, state: &[u8]) -> Result<(), CheckpointError> {
         let mut offset = 0;
         for part in state.chunks(MAX_PART) {
             let request = Request::PutState { id, offset, bytes: part.to_vec() };
@@ -63,8 +63,8 @@ impl Store {
         self.done(&Request::Commit { id }, PATIENCE_MS)
     }
 
-    /// See [`vmm::machine::Outside::state`].
-    pub fn state(&self, id: u64) -> Result<Vec<u8>, StoreError> {
+    /// See [`vmm::machine::Backend::state`].
+    pub fn state(&self, id: u64) -> Result<Vec<u8>, CheckpointError> {
         let mut state = Vec::new();
         loop {
             let request = Request::GetState { id, offset: state.len() as u32 };
@@ -75,7 +75,7 @@ impl Store {
                         return Ok(state);
                     }
                     if bytes.is_empty() || total > MAX_STATE {
-                        return Err(StoreError::Unavailable("the state is cut short".into()));
+                        return Err(CheckpointError::Unavailable("the state is cut short".into()));
                     }
                 }
                 other => return Err(unexpected(&other)),
@@ -83,32 +83,32 @@ impl Store {
         }
     }
 
-    /// See [`vmm::machine::Outside::restore`].
-    pub fn restore(&self, id: u64) -> Result<(), StoreError> {
+    /// See [`vmm::machine::Backend::restore`].
+    pub fn restore(&self, id: u64) -> Result<(), CheckpointError> {
         let Some(client) = &self.0 else { return Err(absent()) };
         let request = Request::Restore { id };
         match client.call_until(&request, time::after_ms(RESTORE_PATIENCE_MS)) {
             Ok(Reply::Restored { .. }) => Ok(()),
             Ok(Reply::Refused(Refusal::Core(number))) => {
-                Err(StoreError::Torn(format!("the core refused a page (error {number})")))
+                Err(CheckpointError::Torn(format!("the core refused a page (error {number})")))
             }
             Ok(other) => Err(refusal(&other)),
             Err(CallError::TooLong | CallError::Refused) => {
-                Err(StoreError::Unavailable("refused".to_string()))
+                Err(CheckpointError::Unavailable("refused".to_string()))
             }
-            Err(error) => Err(StoreError::Torn(format!("{error:?}"))),
+            Err(error) => Err(CheckpointError::Torn(format!("{error:?}"))),
         }
     }
 
-    /// See [`vmm::machine::Outside::quota`].
-    pub fn quota(&self) -> Result<u32, StoreError> {
+    /// See [`vmm::machine::Backend::quota`].
+    pub fn quota(&self) -> Result<u32, CheckpointError> {
         match self.call(&Request::Quota, PATIENCE_MS)? {
             Reply::Quota { left, .. } => Ok(left),
             other => Err(unexpected(&other)),
         }
     }
 
-    /// See [`vmm::machine::Outside::is_copying`].
+    /// See [`vmm::machine::Backend::is_copying`].
     pub fn is_copying(&self, id: u64) -> bool {
         match self.call(&Request::List { from: id }, PATIENCE_MS) {
             Ok(Reply::List(list)) => list.iter().any(|info| {
@@ -120,7 +120,7 @@ impl Store {
         }
     }
 
-    fn done(&self, request: &Request, patience_ms: u64) -> Result<(), StoreError> {
+    fn done(&self, request: &Request, patience_ms: u64) -> Result<(), CheckpointError> {
         match self.call(request, patience_ms)? {
             Reply::Done => Ok(()),
             other => Err(unexpected(&other)),
@@ -128,30 +128,30 @@ impl Store {
     }
 
     /// Asks; a refusal is an error.
-    fn call(&self, request: &Request, patience_ms: u64) -> Result<Reply, StoreError> {
+    fn call(&self, request: &Request, patience_ms: u64) -> Result<Reply, CheckpointError> {
         let Some(client) = &self.0 else { return Err(absent()) };
         match client.call_until(request, time::after_ms(patience_ms)) {
             Ok(reply @ (Reply::Refused(_) | Reply::Denied)) => Err(refusal(&reply)),
             Ok(reply) => Ok(reply),
-            Err(error) => Err(StoreError::Unavailable(format!("{error:?}"))),
+            Err(error) => Err(CheckpointError::Unavailable(format!("{error:?}"))),
         }
     }
 }
 
-fn absent() -> StoreError {
-    StoreError::Unavailable("the manifest gives this VM none".to_string())
+fn absent() -> CheckpointError {
+    CheckpointError::Unavailable("the manifest gives this VM none".to_string())
 }
 
-fn unexpected(reply: &Reply) -> StoreError {
-    StoreError::Unavailable(format!("unexpected answer {reply:?}"))
+fn unexpected(reply: &Reply) -> CheckpointError {
+    CheckpointError::Unavailable(format!("unexpected answer {reply:?}"))
 }
 
-fn refusal(reply: &Reply) -> StoreError {
+fn refusal(reply: &Reply) -> CheckpointError {
     match reply {
-        Reply::Refused(Refusal::QuotaExhausted | Refusal::StoreFull) => StoreError::QuotaExhausted,
-        Reply::Refused(Refusal::NoCheckpoint) => StoreError::NoCheckpoint,
+        Reply::Refused(Refusal::QuotaExhausted | Refusal::StoreFull) => CheckpointError::QuotaExhausted,
+        Reply::Refused(Refusal::NoCheckpoint) => CheckpointError::NoCheckpoint,
         Reply::Refused(Refusal::Busy | Refusal::NotComplete) => {
-            StoreError::Unavailable("busy with an earlier one; try again".to_string())
+            CheckpointError::Unavailable("busy with an earlier one; try again".to_string())
         }
         other => unexpected(other),
     }

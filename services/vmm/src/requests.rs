@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Requests of the interface `vmm`, served between two steps.
 
-use super::{Machine, Outside, State};
-use crate::handover::{MOVING, Refusal};
+use crate::handover::Refusal;
+use crate::machine::away::MOVING;
+use crate::machine::{Backend, Machine, State};
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 use alloc::string::ToString;
 use api::vmm::{MAX_CONSOLE, Reply, Request, Status};
 
-impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
+impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
     /// Serves a request; `controls` says whether the caller may do more than look.
     pub fn request(&mut self, request: Request, controls: bool) -> Reply {
         match request {
@@ -78,14 +79,8 @@ impl<M: GuestMemory, V: Vcpu, O: Outside> Machine<M, V, O> {
         }
     }
 
-    /// Milliseconds since it was started.
-    pub(crate) fn uptime_ms(&self, now: u64) -> u64 {
-        let ticks = if self.started == 0 { 0 } else { now.saturating_sub(self.started) };
-        ticks / self.config.tsc_khz.max(1)
-    }
-
     fn status(&mut self) -> Status {
-        let now = self.outside.now();
+        let now = self.backend.now();
         let state = match &self.state {
             State::Running => api::vmm::State::Running,
             State::Paused => api::vmm::State::Paused,
