@@ -46,6 +46,9 @@ const LOADER_UNDEFINED: u8 = 0xff;
 const E820_RAM: u32 = 1;
 const E820_RESERVED: u32 = 2;
 
+/// Bytes of the unit in which the header counts the kernel's size.
+const PARAGRAPH: u64 = 16;
+
 /// What a Linux guest is started with.
 #[derive(Clone, Copy)]
 pub struct Linux<'a> {
@@ -81,11 +84,10 @@ impl Header {
     fn parse(image: &[u8]) -> Result<Self, BootError> {
         let truncated = BootError::Truncated("the setup header");
         let field = |value: Option<u64>| value.ok_or(truncated);
-        if field(number::<2>(image, 0x1fe))? != 0xaa55 {
-            return Err(BootError::NotAnImage("no boot signature"));
-        }
-        if field(number::<4>(image, 0x202))? != u64::from(u32::from_le_bytes(*b"HdrS")) {
-            return Err(BootError::NotAnImage("no Linux setup header"));
+        let is_linux = number::<2>(image, 0x1fe) == Some(0xaa55)
+            && number::<4>(image, 0x202) == Some(u64::from(u32::from_le_bytes(*b"HdrS")));
+        if !is_linux {
+            return Err(BootError::NotLinux(kind(image)));
         }
         let version = field(number::<2>(image, 0x206))? as u16;
         if version < OLDEST_PROTOCOL {
@@ -104,7 +106,7 @@ impl Header {
         }
         let header = Self {
             payload: (sectors + 1) * 512,
-            payload_bytes: field(number::<4>(image, 0x1f4))? * 16,
+            payload_bytes: field(number::<4>(image, 0x1f4))? * PARAGRAPH,
             end,
             initrd_max: field(number::<4>(image, 0x22c))?,
             alignment: field(number::<4>(image, 0x230))?,
@@ -117,10 +119,11 @@ impl Header {
             return Err(BootError::NotAnImage("the kernel's alignment is not a power of two"));
         }
         let present = image.len().saturating_sub(header.payload) as u64;
-        if header.payload_bytes == 0 || present < header.payload_bytes {
+        // The header counts paragraphs of 16 bytes, and the last one may be in the file in part only.
+        if present == 0 || present + PARAGRAPH <= header.payload_bytes {
             return Err(BootError::Truncated("the kernel's 64-bit part"));
         }
-        Ok(header)
+        Ok(Self { payload_bytes: header.payload_bytes.min(present), ..header })
     }
 
     /// Where to put the kernel so that it ends at or below `limit` once unpacked.
@@ -136,6 +139,17 @@ impl Header {
         }
         let start = if self.relocatable { lowest } else { self.preferred };
         Err(BootError::MemoryTooSmall(start.saturating_add(need)))
+    }
+}
+
+/// Names what an image without a Linux setup header is.
+fn kind(image: &[u8]) -> &'static str {
+    match image {
+        [] => "empty",
+        [0x7f, b'E', b'L', b'F', ..] => "an ELF file (no PVH or multiboot entry is supported)",
+        [b'M', b'Z', ..] => "an EFI program without a Linux setup header",
+        [0x1f, 0x8b, ..] => "compressed by gzip",
+        _ => "of an unknown kind",
     }
 }
 

@@ -13,6 +13,9 @@ use crate::memory::{GuestMemory, MemoryError};
 use abi::vcpu::{Segment, VcpuPage, gpr, group, segment};
 use core::fmt;
 
+/// What can be started as a Linux guest.
+const SUPPORTED: &str = "supported is a bzImage with a 64-bit entry (boot protocol 2.12 or later)";
+
 /// Why a guest could not be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootError {
@@ -20,6 +23,8 @@ pub enum BootError {
     Truncated(&'static str),
     /// The image is not of the expected kind.
     NotAnImage(&'static str),
+    /// The image has no Linux setup header, and what it is instead.
+    NotLinux(&'static str),
     /// The Linux boot protocol is older than 2.12.
     OldProtocol(u16),
     /// The kernel has no 64-bit entry.
@@ -46,11 +51,14 @@ impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BootError::Truncated(what) => write!(f, "the image is cut short: {what} is missing"),
-            BootError::NotAnImage(why) => write!(f, "not a guest image: {why}"),
+            BootError::NotAnImage(found) => write!(f, "not a guest image: {found}"),
+            BootError::NotLinux(found) => {
+                write!(f, "not a Linux kernel that can be started: it is {found}; {SUPPORTED}")
+            }
             BootError::OldProtocol(version) => {
                 write!(f, "boot protocol {}.{:02} is too old: 2.12 is needed", version >> 8, version & 0xff)
             }
-            BootError::No64BitEntry => f.write_str("the kernel has no 64-bit entry"),
+            BootError::No64BitEntry => write!(f, "the kernel has a 32-bit entry only; {SUPPORTED}"),
             BootError::MemoryTooSmall(needed) => {
                 write!(f, "too little memory: {} KiB are needed", needed.div_ceil(1024))
             }

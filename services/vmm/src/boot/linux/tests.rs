@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A made-up bzImage, and what the loader makes of it and of its mutilations.
 
-use super::{BOOT_PARAMS, COMMAND_LINE, Linux, load};
+use super::{BOOT_PARAMS, COMMAND_LINE, Header, Linux, load};
 use crate::boot::BootError;
 use crate::memory::{GuestMemory, PlainMemory};
 use crate::vcpu::blank_page;
@@ -91,9 +91,28 @@ fn a_small_memory_gets_a_relocated_kernel_or_a_clear_refusal() {
 #[test]
 fn kernels_cut_anywhere_are_refused() {
     let image = image();
-    for length in (0..image.len()).step_by(7) {
-        assert!(start(&image[..length], 32 * MIB, "").is_err(), "cut at {length}");
+    for length in 0..=image.len() - 16 {
+        assert!(Header::parse(&image[..length]).is_err(), "cut at {length}");
     }
+    assert!(start(&image[..image.len() - 16], 32 * MIB, "").is_err());
+}
+
+#[test]
+fn a_kernel_whose_last_paragraph_is_not_whole_is_taken() {
+    let image = image();
+    assert_eq!(start(&image[..image.len() - 8], 32 * MIB, "").err(), None, "memtest86+ is built so");
+}
+
+#[test]
+fn what_is_no_linux_kernel_is_named() {
+    let error = |image: &[u8]| start(image, 2 * MIB, "").err().unwrap().to_string();
+    let elf = error(b"\x7fELF\x02\x01");
+    assert!(elf.contains("an ELF file") && elf.contains("supported is a bzImage"), "{elf}");
+    assert!(error(b"MZ").contains("an EFI program"));
+    assert!(error(b"").contains("empty"));
+    let mut narrow = image();
+    narrow[0x236] = 4;
+    assert!(error(&narrow).contains("a 32-bit entry only; supported is"));
 }
 
 #[test]
