@@ -2,7 +2,7 @@
 //! The life of a machine around a made-up vCPU.
 
 use super::model::{CODE, HALF, Step, exit, hypercall, machine, output};
-use super::{Next, State};
+use super::{Activity, Next, State};
 use crate::machine::Backend;
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
@@ -181,4 +181,43 @@ fn no_exit_makes_the_monitor_panic() {
         );
         machine.go();
     }
+}
+
+/// Made-up exits with made-up registers: a hostile guest, and a core that tells its worst.
+#[test]
+fn no_exit_harms_the_monitor() {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    };
+    let mut machine = machine(&[0x0f, 0x01, 0xd9, 0x89, 0x03, 0x6e, 0x0f, 0x30], Vec::new());
+    for round in 0..20_000_u64 {
+        let mut numbers: Vec<u64> = (0..32).map(|_| random() >> (random() & 63)).collect();
+        let number = numbers[0] % (1 + Exit::Unknown as u64);
+        if round % 4 == 0 {
+            // A port or a page that some device answers at.
+            numbers[1] = [0x3f8, 0x70, 0x604, 0xcf9, 0xfee0_0300, 0xfec0_0010][(numbers[1] % 6) as usize];
+        }
+        let wild = round % 7 == 0;
+        machine.processors[0].vcpu.script.push_back(Box::new(move |page| {
+            page.gpr.copy_from_slice(&numbers[8..24]);
+            page.rip = if wild { numbers[5] } else { CODE + numbers[5] % 8 };
+            page.cr0 = if wild { numbers[6] } else { page.cr0 };
+            page.cr3 = if wild { numbers[7] } else { page.cr3 };
+            page.pending_event = numbers[24];
+            page.rflags = numbers[25];
+            page.cpl = numbers[26] & 3;
+            exit(page, Exit::from_number(number), [numbers[1], numbers[2], numbers[3], numbers[4]]);
+        }));
+        machine.state = State::Running;
+        machine.processors[0].activity = Activity::Running;
+        machine.go();
+        let page = machine.processors[0].vcpu.page();
+        (page.cr0, page.cr3) = (abi::guest::CR0, abi::guest::PAGE_TABLES);
+        machine.backend.lines.clear();
+    }
+    assert_eq!(machine.exits, 20_000, "every one was answered");
 }
