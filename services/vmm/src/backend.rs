@@ -44,13 +44,13 @@ pub trait Backend {
     /// Says that guest memory has nothing to do any more with what was there before.
     fn attach(&mut self);
 
-    /// How many checkpoints may still be created.
+    /// Returns how many checkpoints may still be created.
     ///
     /// # Errors
     /// [`CheckpointError`].
     fn quota(&mut self) -> Result<u32, CheckpointError>;
 
-    /// Whether guest memory is still being copied for this checkpoint.
+    /// Returns whether guest memory is still being copied for this checkpoint.
     fn is_copying(&mut self, id: u64) -> bool;
 
     /// Copies out of the handover window; false where there is none, or the bytes do not all lie in

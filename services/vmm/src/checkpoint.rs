@@ -145,7 +145,7 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
         self.take_state(&machine)
     }
 
-    /// The vCPUs as they were before a restore that came to nothing.
+    /// Puts the vCPUs back as they were before a restore that failed.
     fn put_back(&mut self, before: &[Box<VcpuPage>]) -> Result<(), CheckpointError> {
         for (page, processor) in before.iter().zip(&mut self.processors) {
             *processor.vcpu.page() = **page;

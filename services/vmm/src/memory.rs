@@ -50,7 +50,7 @@ pub trait GuestMemory {
     }
 }
 
-/// Whether `length` bytes from `address` on lie in a memory of `size` bytes.
+/// Returns whether `length` bytes from `address` on lie in a memory of `size` bytes.
 #[must_use]
 pub fn contains(size: u64, address: u64, length: usize) -> bool {
     address.checked_add(length as u64).is_some_and(|end| end <= size)

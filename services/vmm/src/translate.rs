@@ -78,7 +78,7 @@ impl Format {
         }
     }
 
-    /// Whether an entry at `level` (1 is the lowest) with the large bit ends the walk.
+    /// Returns whether an entry at `level` (1 is the lowest) with the large bit ends the walk.
     fn may_be_large(&self, level: u32, page: &VcpuPage) -> bool {
         match self.levels {
             2 => level == 2 && page.cr4 & CR4_PSE != 0,
@@ -155,7 +155,7 @@ fn code(page: &VcpuPage, access: Access) -> u32 {
     user | kind
 }
 
-/// Whether permissions, ANDed over the levels, allow the access.
+/// Returns whether permissions, ANDed over the levels, allow the access.
 fn permitted(page: &VcpuPage, access: Access, allowed: u64, no_execute: u64) -> bool {
     let user_page = allowed & USER != 0;
     let user_mode = page.cpl == 3;

@@ -61,7 +61,7 @@ pub const LONG_MODE_ACTIVE: u64 = 1 << 10;
 const CODE_64BIT: u16 = 1 << 9;
 const CODE_32BIT: u16 = 1 << 10;
 
-/// Whether the guest executes 64-bit code.
+/// Returns whether the guest executes 64-bit code.
 #[must_use]
 pub fn is_64bit(page: &VcpuPage) -> bool {
     page.efer & LONG_MODE_ACTIVE != 0 && page.segments[segment::CS].attributes & CODE_64BIT != 0

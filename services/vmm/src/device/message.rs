@@ -14,7 +14,7 @@ pub enum Delivery {
     Fixed,
     /// Raises the vector at one of the destinations.
     Lowest,
-    /// System management interrupt: nobody here knows it.
+    /// System management interrupt: ignored.
     Smi,
     /// Non-maskable interrupt.
     Nmi,
@@ -22,7 +22,7 @@ pub enum Delivery {
     Init,
     /// Start-up; the vector is a page number.
     Startup,
-    /// From a PIC, which nobody here has.
+    /// From a PIC, which this machine does not have.
     External,
 }
 

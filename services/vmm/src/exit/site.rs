@@ -42,7 +42,7 @@ pub enum Crash {
     Exception(u64),
     /// A task switch through a gate.
     TaskSwitch,
-    /// An exit that nobody knows.
+    /// An unknown exit.
     Unknown(u64, u64, u64),
     /// The core refused to run the vCPU.
     Refused(abi::error::Error),

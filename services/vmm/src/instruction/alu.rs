@@ -34,7 +34,7 @@ impl Operation {
         })
     }
 
-    /// Whether the result is kept.
+    /// Returns whether the result is kept.
     pub(super) fn stores(self) -> bool {
         !matches!(self, Operation::Compare | Operation::Test)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Encodings as an assembler writes them, and encodings that nobody wrote.
+//! Encodings as an assembler writes them, and encodings that no assembler writes.
 
 use super::memory_access::{self, Bus};
 use super::string_io::{self, Ports};

@@ -55,7 +55,7 @@ impl Handover {
         }
     }
 
-    /// Whether no vCPU of the machine runs here, nor its devices.
+    /// Returns whether no vCPU of the machine runs here, nor its devices.
     pub fn is_away(&self) -> bool {
         self.place != Place::Here
     }

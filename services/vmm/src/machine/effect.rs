@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What devices ask of the machine, carried out.
+//! Carries out what devices ask of the machine.
 
 use super::{Activity, Backend, Machine};
 use crate::boot;

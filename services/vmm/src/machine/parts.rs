@@ -211,20 +211,20 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
         self.longest_run = ms.map_or(u64::MAX, |ms| ms.saturating_mul(self.config.tsc_khz));
     }
 
-    /// The VM has ended.
+    /// Ends the VM.
     pub(crate) fn end(&mut self, why: &str) {
         self.state = State::Stopped;
         self.backend.log(format_args!("stopped: {why}"));
     }
 
-    /// The VM cannot go on.
+    /// Stops a VM that cannot go on.
     pub(crate) fn fail(&mut self, why: &str) {
         let rip = self.processors.first_mut().map_or(0, |first| first.vcpu.page().rip);
         self.backend.log(format_args!("error: failed: {why}, at rip {rip:#x}"));
         self.state = State::Failed(why.to_string());
     }
 
-    /// Whether a vCPU is stopped for, or has not come from, another hypervisor.
+    /// Returns whether a vCPU is stopped for, or has not come from, another hypervisor.
     pub(crate) fn is_moving(&self) -> bool {
         self.processors.iter().any(|processor| processor.away)
     }

@@ -22,7 +22,7 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
         Ok(machine)
     }
 
-    /// The same in place of a record that was made before, whose room is used again.
+    /// Gathers the same into a record that was made before, and uses its room again.
     pub(crate) fn gather_into(
         &mut self,
         machine: &mut state::Machine,
@@ -43,7 +43,7 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
         Ok(())
     }
 
-    /// The same without vCPUs.
+    /// Gathers the same without vCPUs.
     pub(crate) fn gather_devices(&mut self, machine: &mut state::Machine, host: u64) {
         let now = self.guest_time(host);
         machine.name.clone_from(&self.config.name);
@@ -92,7 +92,7 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
         ticks / self.config.tsc_khz.max(1)
     }
 
-    /// Memory is as it was then: the rest of the machine follows.
+    /// Takes the rest of a state; memory is already as it was then.
     pub(crate) fn take_state(&mut self, machine: &state::Machine) -> Result<(), CheckpointError> {
         let mut board = Board::new(settings(&self.config, machine.memory_bytes));
         board.load(machine);

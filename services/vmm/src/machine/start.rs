@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A VM's start: memory zeroed, devices as after power-on, the guest loaded anew.
+//! A VM's start: memory zeroed, devices as after power-on, the guest loaded again.
 
 use super::{Activity, Backend, Machine, State, settings};
 use crate::boot::BootError;
@@ -14,7 +14,7 @@ use alloc::string::{String, ToString};
 use api::environment::VmKind;
 
 impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
-    /// Loads the guest anew and lets it run; a failure becomes the state, and is logged.
+    /// Loads the guest again and lets it run. A failure becomes the state and is logged.
     pub fn start(&mut self) {
         let begun = self.backend.now();
         self.board = Board::new(settings(&self.config, self.memory.size()));

@@ -4,7 +4,7 @@
 //! A turn is time, not an exit: a vCPU that prints leaves the guest at every character, and would
 //! get next to nothing beside others that spin until it is done. It ends early where the vCPU
 //! cannot go on, and where it has called another one: the caller is likely to wait for the answer,
-//! which nobody gives as long as it spins.
+//! which does not come as long as it spins.
 
 use super::{Activity, Backend, Machine, Turn};
 use crate::memory::GuestMemory;
@@ -14,7 +14,7 @@ use crate::vcpu::Vcpu;
 const TURN_MS: u64 = 2;
 
 impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
-    /// A vCPU that has something to do, and whose turn it is at this host TSC.
+    /// Returns the vCPU that runs next at this host TSC, if one has something to do.
     pub(super) fn choose(&mut self, host: u64) -> Option<usize> {
         if self.turn.end.is_some_and(|end| host >= end) {
             self.end_turn();
@@ -28,7 +28,7 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
         Some(cpu)
     }
 
-    /// Whether a vCPU executes; one that waits does if there is an interrupt for it.
+    /// Returns whether a vCPU executes; one that waits does if there is an interrupt for it.
     fn is_ready(&mut self, cpu: usize) -> bool {
         let wakes = self.board.pending(cpu).is_some();
         let processor = &mut self.processors[cpu];
@@ -38,12 +38,12 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
         processor.activity == Activity::Running && !processor.away
     }
 
-    /// The others come first now.
+    /// Ends the turn: the others run first.
     pub(super) fn end_turn(&mut self) {
         self.give_turn((self.turn.cpu + 1) % self.processors.len().max(1));
     }
 
-    /// A vCPU's turn is next.
+    /// Makes the next turn that of a vCPU.
     pub(crate) fn give_turn(&mut self, cpu: usize) {
         self.turn = Turn { cpu, end: None };
     }

@@ -103,7 +103,7 @@ impl Device for IoApic {
 }
 
 impl IoApic {
-    /// The guest reads 32 bits at `offset` of the page.
+    /// Reads 32 bits at `offset` of the page.
     #[must_use]
     pub fn read_window(&self, offset: u32) -> u32 {
         match offset {
@@ -113,7 +113,7 @@ impl IoApic {
         }
     }
 
-    /// The guest writes 32 bits at `offset` of the page.
+    /// Writes 32 bits at `offset` of the page.
     pub fn write_window(&mut self, offset: u32, value: u32) -> Pins {
         match offset {
             window::SELECT => self.select = value as u8,

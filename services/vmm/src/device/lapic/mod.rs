@@ -249,7 +249,7 @@ impl LocalApic {
         }
     }
 
-    /// Whether the software has enabled it, and the base MSR as well.
+    /// Returns whether the software has enabled it, and the base MSR as well.
     #[must_use]
     pub fn enabled(&self) -> bool {
         self.registers.spurious & SPURIOUS_ENABLED != 0 && self.mode() != Mode::Disabled

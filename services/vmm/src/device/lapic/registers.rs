@@ -53,7 +53,7 @@ const ENTRY_BITS: [u32; 6] = [0x0007_00ff, 0x0001_07ff, 0x0001_07ff, 0x0001_a7ff
 const COMMAND_BITS: u32 = 0x000c_cfff;
 
 impl LocalApic {
-    /// The guest reads 32 bits at `offset` of the page.
+    /// Reads 32 bits at `offset` of the page.
     pub fn read_memory(&mut self, offset: u32, now: u64) -> u32 {
         match (offset >> 4, self.mode()) {
             (_, Mode::Disabled | Mode::X2Apic) => u32::MAX,
@@ -69,7 +69,7 @@ impl LocalApic {
         }
     }
 
-    /// The guest writes 32 bits at `offset` of the page.
+    /// Writes 32 bits at `offset` of the page.
     pub fn write_memory(&mut self, offset: u32, value: u32, now: u64) -> Option<Action> {
         if self.mode() != Mode::XApic {
             return None;
@@ -96,7 +96,7 @@ impl LocalApic {
         None
     }
 
-    /// The guest reads an MSR of x2APIC.
+    /// Reads an MSR of x2APIC.
     ///
     /// # Errors
     /// [`GeneralProtection`] outside x2APIC mode and for a register that cannot be read.
@@ -112,7 +112,7 @@ impl LocalApic {
         }
     }
 
-    /// The guest writes an MSR of x2APIC.
+    /// Writes an MSR of x2APIC.
     ///
     /// # Errors
     /// [`GeneralProtection`] outside x2APIC mode, for a register that cannot be written, and for reserved bits.

@@ -139,7 +139,7 @@ impl Timer {
         }
     }
 
-    /// Whether the timer has fired by now. Periods missed fire once.
+    /// Fires if it is time and returns whether it did. Missed periods fire once.
     pub fn advance(&mut self, now: u64) -> bool {
         let Some(deadline) = self.deadline else { return false };
         if now < deadline {

@@ -13,7 +13,7 @@ impl Vectors {
         if present { *word |= bit } else { *word &= !bit }
     }
 
-    /// Whether the vector is in the set.
+    /// Returns whether the vector is in the set.
     #[must_use]
     pub fn contains(&self, vector: u8) -> bool {
         self.0[usize::from(vector >> 5)] & 1 << (vector & 31) != 0

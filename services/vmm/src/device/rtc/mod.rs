@@ -53,12 +53,12 @@ impl Default for Rtc {
 }
 
 impl Rtc {
-    /// The guest selects a register. Bit 7 would mask NMIs.
+    /// Selects a register. Bit 7 would mask NMIs.
     fn select(&mut self, value: u8) {
         self.index = value & 0x7f;
     }
 
-    /// The guest reads the selected register; `wall` is nanoseconds since 1970.
+    /// Reads the selected register; `wall` is nanoseconds since 1970.
     #[must_use]
     fn read_data(&self, wall: u64) -> u8 {
         let stored = self.memory[usize::from(self.index & 0x7f)];
@@ -73,7 +73,7 @@ impl Rtc {
         }
     }
 
-    /// The guest writes the selected register.
+    /// Writes the selected register.
     fn write_data(&mut self, value: u8, wall: u64) {
         let slot = usize::from(self.index & 0x7f);
         match self.index {

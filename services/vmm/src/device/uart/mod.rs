@@ -137,7 +137,7 @@ impl Uart {
         self.output.drain(..)
     }
 
-    /// Whether the guest wrote something that nobody has taken.
+    /// Returns whether the guest wrote something that nobody has taken.
     #[must_use]
     pub fn has_output(&self) -> bool {
         !self.output.is_empty()
