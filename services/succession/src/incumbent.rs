@@ -5,9 +5,10 @@
 //! fault, the operator's word or the other side's leads to [`Incumbent::Whole`].
 
 use crate::give::{home_of, leave};
-use crate::take::{resume, take_next, take_said};
+use crate::take::{resume, take_next};
 use crate::{
-    Action, Actions, Change, Event, FEATURES, Giver, Message, Party, Phase, Reason, Table, Turn, VERSION,
+    Action, Actions, Change, Event, FEATURES, Giver, Message, Party, Phase, Reason, Table, Taker, Turn,
+    VERSION,
 };
 
 /// Where the incumbent is.
@@ -28,7 +29,7 @@ pub enum Incumbent {
     /// Takes back what the other has not taken.
     Turning,
     /// Receives what the other gives back.
-    Reclaiming,
+    Reclaiming(Taker),
     /// The other fell: takes what it had.
     Seizing,
     /// Restarted; goes through what it owns, by number.
@@ -54,7 +55,7 @@ impl Incumbent {
             (
                 Self::Giving(_)
                 | Self::Turning
-                | Self::Reclaiming
+                | Self::Reclaiming(_)
                 | Self::Seizing
                 | Self::Retiring
                 | Self::Resuming(_),
@@ -84,10 +85,16 @@ impl Incumbent {
             },
             (Self::Turning, _) => match take_next(me, table) {
                 Some(actions) => (self, actions),
-                None => (Self::Reclaiming, Actions::one(Action::Send(Message::Abort(Reason::Operator)))),
+                None => {
+                    let abort = Action::Send(Message::Abort(Reason::Operator));
+                    (Self::Reclaiming(Taker::Looking), Actions::one(abort))
+                }
             },
-            (Self::Reclaiming, _) => reclaim(me, table, event),
-            (Self::Seizing, _) => collect(self, me, table),
+            (Self::Reclaiming(taker), _) => {
+                let (taker, actions) = taker.step(me, table, event);
+                taken(Self::Reclaiming(taker), me, table, actions)
+            }
+            (Self::Seizing, _) => taken(self, me, table, take_next(me, table)),
             (Self::Resuming(from), _) => resumed(from, me, table),
             (Self::Whole | Self::Gone, _) => (self, Actions::NONE),
         }
@@ -127,18 +134,9 @@ fn welcome(versions: (u16, u16), state: u16, features: u32) -> (Incumbent, Actio
     (Incumbent::Giving(Giver::Choosing), actions)
 }
 
-fn reclaim(me: Party, table: &impl Table, event: Event) -> (Incumbent, Actions) {
-    if let Event::Said(message) = event
-        && let Some(actions) = take_said(me, table, message)
-    {
-        return (Incumbent::Reclaiming, actions);
-    }
-    collect(Incumbent::Reclaiming, me, table)
-}
-
-/// Takes whatever can be taken; with everything in hand, ends.
-fn collect(now: Incumbent, me: Party, table: &impl Table) -> (Incumbent, Actions) {
-    match take_next(me, table) {
+/// Takes what there is to take; with everything in hand, ends.
+fn taken(now: Incumbent, me: Party, table: &impl Table, actions: Option<Actions>) -> (Incumbent, Actions) {
+    match actions {
         Some(actions) => (now, actions),
         None if table.holds_all(me) => (Incumbent::Whole, turn(Turn::Settle)),
         None => (now, Actions::NONE),

@@ -40,4 +40,5 @@ pub use recovery::may_seize;
 pub use resource::{Party, Resource, Shape};
 pub use shared::{LEDGER_MAGIC, LEDGER_WORDS, LayoutError, SharedLedger};
 pub use successor::Successor;
+pub use take::Taker;
 pub use word::{Course, Phase, State, Word, WordError};

@@ -5,10 +5,10 @@
 //! the course says so, by the same half that the incumbent gives with.
 
 use crate::give::{home_of, leave};
-use crate::take::{resume, take_next, take_said};
+use crate::take::{resume, take_next};
 use crate::{
     Action, Actions, Change, Event, FEATURES, Giver, Message, Party, Phase, Reason, Resource, State, Table,
-    Turn, VERSION, may_seize,
+    Taker, Turn, VERSION, may_seize,
 };
 
 /// Where the successor is.
@@ -21,7 +21,7 @@ pub enum Successor {
     /// Has greeted.
     Greeting,
     /// Takes.
-    Taking,
+    Taking(Taker),
     /// Gives back.
     Returning(Giver),
     /// Leaves.
@@ -38,6 +38,8 @@ pub enum Successor {
     Gone,
 }
 
+const TAKING: Successor = Successor::Taking(Taker::Looking);
+
 impl Successor {
     /// The next state and what to do.
     pub fn step(self, me: Party, table: &impl Table, event: Event) -> (Self, Actions) {
@@ -47,16 +49,16 @@ impl Successor {
             (Self::Resuming(_), Event::Fell) => (self, fell(me, table).1),
             (_, Event::Fell) => fell(me, table),
             // Nothing of the VM is here yet.
-            (Self::Taking, Event::Failed(Action::Build(vm))) => {
+            (Self::Taking(_), Event::Failed(Action::Build(vm))) => {
                 (self, Actions::one(Action::Send(Message::GiveBack(vm))))
             }
-            (Self::Taking, Event::Failed(_)) if !is_alone(table) => (self, give_up(Reason::Failed)),
+            (Self::Taking(_), Event::Failed(_)) if !is_alone(table) => (self, give_up(Reason::Failed)),
             // Whatever it cannot use it can still give back.
             (Self::Resuming(_), Event::Failed(_)) if !is_alone(table) => (self, Actions::NONE),
             (
                 Self::Booting
                 | Self::Greeting
-                | Self::Taking
+                | Self::Taking(_)
                 | Self::Returning(_)
                 | Self::Leaving
                 | Self::Seizing
@@ -66,13 +68,16 @@ impl Successor {
             (Self::Absent, Event::Start) => (Self::Booting, Actions::NONE),
             (Self::Absent, _) => (self, Actions::NONE),
             (Self::Booting, _) => boot(me, table),
-            (Self::Greeting, Event::Said(Message::Welcome { .. })) => (Self::Taking, Actions::NONE),
-            (Self::Greeting | Self::Taking, Event::Said(Message::Abort(_))) => {
+            (Self::Greeting, Event::Said(Message::Welcome { .. })) => (TAKING, Actions::NONE),
+            (Self::Greeting | Self::Taking(_), Event::Said(Message::Abort(_))) => {
                 Self::Returning(Giver::Choosing).step(me, table, Event::Done)
             }
             (Self::Greeting, _) => (self, Actions::NONE),
-            (Self::Taking, Event::Abort) => (self, give_up(Reason::Operator)),
-            (Self::Taking, _) => take(me, table, event),
+            (Self::Taking(_), Event::Abort) => (self, give_up(Reason::Operator)),
+            (Self::Taking(taker), _) => {
+                let (taker, actions) = taker.step(me, table, event);
+                taken(Self::Taking(taker), me, table, actions)
+            }
             (Self::Returning(giver), _) => {
                 // Told again: the incumbent was restarted and may not have heard what was said before.
                 let again = matches!(event, Event::Said(Message::Abort(_)));
@@ -83,7 +88,7 @@ impl Successor {
                 }
             }
             (Self::Leaving, _) => leaving(me, table),
-            (Self::Seizing, _) => collect(self, me, table),
+            (Self::Seizing, _) => taken(self, me, table, take_next(me, table)),
             (Self::Resuming(from), _) => resumed(from, me, table),
             (Self::Standby | Self::Sole | Self::Gone, _) => (self, Actions::NONE),
         }
@@ -120,20 +125,8 @@ fn boot(me: Party, table: &impl Table) -> (Successor, Actions) {
     }
 }
 
-fn take(me: Party, table: &impl Table, event: Event) -> (Successor, Actions) {
-    match event {
-        Event::Said(message) => match take_said(me, table, message) {
-            Some(actions) => (Successor::Taking, actions),
-            None => collect(Successor::Taking, me, table),
-        },
-        Event::Start | Event::Done | Event::Failed(_) | Event::Abort | Event::Retire | Event::Fell => {
-            collect(Successor::Taking, me, table)
-        }
-    }
-}
-
-fn collect(now: Successor, me: Party, table: &impl Table) -> (Successor, Actions) {
-    match take_next(me, table) {
+fn taken(now: Successor, me: Party, table: &impl Table, actions: Option<Actions>) -> (Successor, Actions) {
+    match actions {
         Some(actions) => (now, actions),
         // Once more through everything: it may have failed to use something while the incumbent was leaving.
         None if table.holds_all(me) => (Successor::Resuming(0), Actions::NONE),
@@ -161,9 +154,9 @@ fn resumed(from: u16, me: Party, table: &impl Table) -> (Successor, Actions) {
     }
     match table.course().map_or(Phase::Quiet, |course| course.phase) {
         Phase::Carving | Phase::Launched => (Successor::Booting, Actions::NONE),
-        Phase::Greeted => (Successor::Taking, give_up(Reason::Restarted)),
+        Phase::Greeted => (TAKING, give_up(Reason::Restarted)),
         Phase::Cancelled | Phase::Back => (Successor::Returning(Giver::Choosing), Actions::NONE),
-        Phase::Retired => (Successor::Taking, Actions::NONE),
+        Phase::Retired => (TAKING, Actions::NONE),
         Phase::Quiet if table.course().is_some_and(|course| course.incumbent == me) => {
             (Successor::Sole, Actions::NONE)
         }

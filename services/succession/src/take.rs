@@ -3,9 +3,39 @@
 //!
 //! Owns the answer to "what can I take next": whatever is leaving, taken by an exchange that only one party wins, and
 //! of a fallen party everything. The word is written first, the resource used after. A message only says where to
-//! look first, so that the switch path does not search.
+//! look first, and a VM that has begun to come is finished before anything else is looked for: the switch path does
+//! not search, so a blackout does not depend on how many VMs there are.
 
-use crate::{Action, Actions, Change, Message, Party, Resource, State, Table};
+use crate::{Action, Actions, Change, Event, Message, Party, Resource, State, Table};
+
+/// Where taking is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Taker {
+    /// Takes whatever can be taken.
+    Looking,
+    /// This VM comes: what is left of it is taken first.
+    Bringing(u8),
+}
+
+impl Taker {
+    /// The next state and what to do; `None`: there is nothing to take.
+    pub(crate) fn step(self, me: Party, table: &impl Table, event: Event) -> (Self, Option<Actions>) {
+        match (self, event) {
+            (_, Event::Said(Message::Commit(vm))) => match take_vm(me, table, vm) {
+                Some(actions) => (Self::Bringing(vm), Some(actions)),
+                None => (Self::Looking, take_next(me, table)),
+            },
+            (_, Event::Said(message)) => {
+                (Self::Looking, take_said(me, table, message).or_else(|| take_next(me, table)))
+            }
+            (Self::Bringing(vm), Event::Done) => match take_vm(me, table, vm) {
+                Some(actions) => (self, Some(actions)),
+                None => (Self::Looking, take_next(me, table)),
+            },
+            (Self::Looking | Self::Bringing(_), _) => (Self::Looking, take_next(me, table)),
+        }
+    }
+}
 
 /// The next thing to take, in the order of the ledger. After a fall memory comes first: nobody has seen to it that there is some to build with.
 pub(crate) fn take_next(me: Party, table: &impl Table) -> Option<Actions> {
@@ -17,15 +47,15 @@ pub(crate) fn take_next(me: Party, table: &impl Table) -> Option<Actions> {
         .or_else(|| shape.plain().find_map(|resource| take_plain(me, table, resource)))
 }
 
-/// What the other party said: build, or look at one resource. `None`: nothing to take there.
-pub(crate) fn take_said(me: Party, table: &impl Table, message: Message) -> Option<Actions> {
+/// What the other party said of anything but a VM that comes: build, or look at one resource. `None`: nothing to take there.
+fn take_said(me: Party, table: &impl Table, message: Message) -> Option<Actions> {
     match message {
         Message::Prepare(vm) => Some(Actions::two(Action::Build(vm), Action::Send(Message::Ready(vm)))),
-        Message::Commit(vm) => take_vm(me, table, vm),
         Message::Offer(resource) => take_plain(me, table, resource),
         Message::Greet { .. }
         | Message::Welcome { .. }
         | Message::Ready(_)
+        | Message::Commit(_)
         | Message::GiveBack(_)
         | Message::Taken(_)
         | Message::Abort(_)

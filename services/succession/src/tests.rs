@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bytes: round trips, hostile input, and the golden files of version 1.
+//! Bytes: round trips, hostile input, and the golden files of version 1; what the switch path looks at.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{
-    Change, DecodeError, FRAME_BYTES, LEDGER_WORDS, LayoutError, Message, Party, Phase, Reason, Refused,
-    Resource, Shape, SharedLedger, State, Table, Turn, Word,
+    Action, Change, DecodeError, Event, FRAME_BYTES, LEDGER_WORDS, LayoutError, Message, Party, Phase,
+    Reason, Refused, Resource, Shape, SharedLedger, State, Successor, Table, Taker, Turn, Word,
 };
 
 const MESSAGES_V1: &[u8] = include_bytes!("../golden/messages-v1.bin");
@@ -201,4 +201,63 @@ fn golden_bytes_are_read() {
     }
     let ledger = SharedLedger::open(&words).expect("version 1");
     assert!(ledger.holds(Party::Second, Resource::Cpu(1)));
+}
+
+/// A ledger that counts how often a word is looked at.
+struct Counted<'a> {
+    ledger: SharedLedger<'a>,
+    looks: core::cell::Cell<u32>,
+}
+
+impl Table for Counted<'_> {
+    fn shape(&self) -> Shape {
+        self.ledger.shape()
+    }
+    fn word(&self, resource: Resource) -> Option<Word> {
+        self.looks.set(self.looks.get() + 1);
+        self.ledger.word(resource)
+    }
+    fn exchange(&mut self, resource: Resource, old: Word, new: Word) -> bool {
+        self.ledger.exchange(resource, old, new)
+    }
+    fn course(&self) -> Option<crate::Course> {
+        self.ledger.course()
+    }
+    fn exchange_course(&mut self, old: crate::Course, new: crate::Course) -> bool {
+        self.ledger.exchange_course(old, new)
+    }
+}
+
+/// How often the taker looks at a word from the commitment of the last of so many VMs until all of it runs.
+fn looks_while_a_vm_comes(vms: u8) -> u32 {
+    let (me, last) = (Party::Second, vms - 1);
+    let words = page();
+    let shape = Shape { vms, vcpus: 2, lines: 0, cpus: 0, extents: 0 };
+    let mut ledger = SharedLedger::create(&words, shape, Party::First).expect("fits");
+    for resource in shape.all() {
+        let comes = matches!(resource, Resource::Vm(vm) | Resource::Vcpu(vm, _) if vm == last);
+        // The others have come before.
+        let (owner, state) = if comes { (Party::First, State::Leaving) } else { (me, State::Held) };
+        ledger.enter(resource, Word { owner, state, home: None, generation: 0 }).expect("in the shape");
+    }
+    let mut table = Counted { ledger, looks: core::cell::Cell::new(0) };
+    let mut side = Successor::Taking(Taker::Looking);
+    let mut event = Event::Said(Message::Commit(last));
+    for _ in 0..10 {
+        let (next, actions) = side.step(me, &table, event);
+        (side, event) = (next, Event::Done);
+        for action in actions.iter() {
+            match action {
+                Action::Change(resource, change) => table.change(me, resource, change).expect("legal"),
+                Action::Send(Message::Taken(Resource::Vm(vm))) if vm == last => return table.looks.get(),
+                _ => {}
+            }
+        }
+    }
+    panic!("it never came")
+}
+
+#[test]
+fn what_a_vm_that_comes_costs_does_not_depend_on_how_many_there_are() {
+    assert_eq!(looks_while_a_vm_comes(1), looks_while_a_vm_comes(32));
 }

@@ -47,6 +47,7 @@ pub fn all() -> Result<Vec<Run>> {
         ("bench-succession-1024", What::Blackout(1024)),
         ("bench-succession-running", What::Running),
         ("bench-succession-4-vms", What::Course),
+        ("bench-succession-16-vms", What::Vms(16)),
     ];
     runs.extend(successions.map(|(name, what)| Run {
         name: name.trim_start_matches("bench-").to_owned(),

@@ -24,6 +24,8 @@ const LIMIT: Duration = Duration::from_secs(1200);
 pub enum What {
     /// The blackout of a VM with so many MiB.
     Blackout(u32),
+    /// The worst blackout of so many VMs.
+    Vms(u32),
     /// The blackout of a VM whose vCPU executes all the time, from its last exit on.
     Running,
     /// The launch, and the whole of it.
@@ -53,6 +55,7 @@ pub fn count(iso: &Path, name: &'static str, times: usize) -> Result<Vec<Done>> 
 pub fn measure(iso: &Path, name: &'static str, what: What) -> Result<Values> {
     let (blackout, times) = match what {
         What::Blackout(mib) => (format!("handover_blackout_{mib}"), 5),
+        What::Vms(vms) => (format!("handover_blackout_{vms}_vms"), 3),
         // Everything takes longer beside a vCPU that never waits.
         What::Running => ("running_handover_blackout".to_owned(), 3),
         What::Course => {

@@ -163,10 +163,10 @@ impl Course {
     pub fn has_fallen_silent(&mut self) -> bool {
         let listens = match self.side {
             Side::Incumbent(side) => {
-                matches!(side, Incumbent::Giving(_) | Incumbent::Turning | Incumbent::Reclaiming)
+                matches!(side, Incumbent::Giving(_) | Incumbent::Turning | Incumbent::Reclaiming(_))
             }
             Side::Successor(side) => {
-                matches!(side, Successor::Greeting | Successor::Taking | Successor::Returning(_))
+                matches!(side, Successor::Greeting | Successor::Taking(_) | Successor::Returning(_))
             }
         };
         self.pulse.has_stopped(listens)
@@ -189,7 +189,9 @@ impl Course {
         self.first(Event::Failed(action));
         let moves = match from {
             Side::Incumbent(side) => matches!(side, Incumbent::Giving(_)),
-            Side::Successor(side) => matches!(side, Successor::Taking) && !matches!(action, Action::Send(_)),
+            Side::Successor(side) => {
+                matches!(side, Successor::Taking(_)) && !matches!(action, Action::Send(_))
+            }
         };
         if !moves {
             self.rests_until = time::after_ms(REST_MS);
@@ -226,7 +228,12 @@ impl Course {
             let fallen = self.ledger.course().is_some_and(|now| now.fallen == Some(self.me.peer()));
             return if fallen { Ok(()) } else { Err(format!("the channel: {error:?}")) };
         }
-        self.ring.ring(self.peer_cpu).map_err(|error| format!("ringing: {error:?}"))
+        self.ring.ring(self.peer_cpu).map_err(|error| format!("ringing: {error:?}"))?;
+        // The other party works on a VM that stands still. Where CPUs take turns, its turn comes now.
+        if matches!(message, Message::Commit(_)) {
+            core::hint::spin_loop();
+        }
+        Ok(())
     }
 
     /// Whether the machine waits for what the ledger may say by now.
@@ -234,10 +241,10 @@ impl Course {
         match self.side {
             _ if self.rests() => false,
             Side::Incumbent(side) => {
-                matches!(side, Incumbent::Giving(Giver::Offering(_)) | Incumbent::Reclaiming)
+                matches!(side, Incumbent::Giving(Giver::Offering(_)) | Incumbent::Reclaiming(_))
             }
             Side::Successor(side) => {
-                matches!(side, Successor::Taking | Successor::Returning(Giver::Offering(_)))
+                matches!(side, Successor::Taking(_) | Successor::Returning(Giver::Offering(_)))
             }
         }
     }

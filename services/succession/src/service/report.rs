@@ -93,7 +93,7 @@ fn phase(course: &Course) -> Phase {
 
 /// Whether only the home of the party that began is left to it, seen from the other.
 fn everything_moved(course: &Course) -> bool {
-    let successor = matches!(course.side, Side::Successor(Successor::Taking));
+    let successor = matches!(course.side, Side::Successor(Successor::Taking(_)));
     let theirs = |resource: Resource| {
         let word = course.ledger.word(resource);
         course.ledger.owner(resource) == Some(course.me.peer())

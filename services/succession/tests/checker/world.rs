@@ -217,12 +217,12 @@ impl World {
                 let commands: &[Event] = match now {
                     Incumbent::Idle => &[Event::Start],
                     Incumbent::Launching | Incumbent::Giving(_) => &[Event::Abort, Event::Retire],
-                    Incumbent::Reclaiming => &[Event::Done],
+                    Incumbent::Reclaiming(_) => &[Event::Done],
                     _ => &[],
                 };
                 next.extend(commands.iter().filter_map(|command| self.told(side, *command, mistake)));
             }
-            Machine::Successor(Successor::Taking) => {
+            Machine::Successor(Successor::Taking(_)) => {
                 next.extend(self.told(side, Event::Done, mistake));
                 if self.successor_may_ask {
                     let mut world = self.clone();
