@@ -89,7 +89,7 @@ fn warnings_bare() -> Result<()> {
     for package in packages::all()?.iter().filter(|package| package.is_bare_program()) {
         command.args(["-p", &package.name]);
     }
-    Edition::current()?.tell(&mut command)?;
+    Edition::current()?.tell(&mut command, core::iter::empty())?;
     let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let is_finding = |line: &&str| [": warning:", "error:", "error["].iter().any(|word| line.contains(word));

@@ -50,7 +50,7 @@ pub fn build() -> Result<Example> {
     let mut command = Route::require()?.cargo("build");
     command.args(["--release", "--manifest-path"]).arg(folder.join("Cargo.toml"));
     command.env("CARGO_TARGET_DIR", paths::target());
-    Edition::current()?.tell(&mut command)?;
+    Edition::current()?.tell(&mut command, core::iter::empty())?;
     process::step("build", &format!("the service of {PAGE}"), &mut command)?;
     let built = paths::target().join(bare::TARGET).join("release");
     let names = manifest.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));

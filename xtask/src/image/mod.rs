@@ -84,7 +84,7 @@ fn compile(packages: &[&Package], edition: &Edition, folder: &Path) -> Result<()
     for package in packages {
         command.args(["-p", &package.name]);
     }
-    edition.tell(&mut command)?;
+    edition.tell(&mut command, packages.iter().map(|package| package.name.as_str()))?;
     let what = format!("version {} of core, services and guests, by {}", edition.version(), route.name());
     process::cargo("build", &what, &mut command)
 }
@@ -94,6 +94,7 @@ fn put_programs(stage: &stage::Stage, packages: &[&Package], scope: Scope) -> Re
     for package in packages {
         for name in &package.programs {
             let bytes = program::stripped(&program::built(name))?;
+            edition::check_faults(name, &bytes)?;
             match (package.kind, name.as_str()) {
                 (Kind::Core, _) => stage.put("understudy", &bytes)?,
                 (Kind::Service, "root" | "suite") => stage.put(name, &bytes)?,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Programs for the bare machine, as cargo leaves them and as images hold them.
 
+use super::edition;
 use super::stage::is_older;
 use crate::bare;
 use crate::paths;
@@ -22,7 +23,9 @@ pub fn in_folder(folder: &Path, name: &str) -> PathBuf {
 /// The program without debugging information, which stays in cargo's copy.
 pub fn stripped(from: &Path) -> Result<Vec<u8>> {
     let name = from.file_name().context("a program has a name")?;
-    let folder = paths::in_target("image/stripped");
+    // Of a program there are two kinds, and the one that was built first may be wanted last.
+    let folder =
+        paths::in_target(if edition::injects_faults() { "image/stripped-tests" } else { "image/stripped" });
     std::fs::create_dir_all(&folder)?;
     let to = folder.join(name);
     if is_older(&to, from) {

@@ -146,6 +146,7 @@ fn bare(folder: &Path, name: &str) -> Result<Vec<u8>> {
 /// The same of a service: what root would not load is not sent.
 fn service(folder: &Path, name: &str) -> Result<Vec<u8>> {
     let bytes = bare(folder, name)?;
+    super::edition::check_faults(name, &bytes)?;
     match root::image::read(&bytes) {
         Ok(_) => Ok(bytes),
         Err(reason) => bail!("the program `{name}` could not be loaded: {reason}"),

@@ -132,6 +132,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         sum.add(&group.run());
     }
     if !boots.is_empty() {
+        image::edition::inject_faults();
         boot_tests(&boots, options.jobs, &mut sum);
     }
     if let Some(slowest) = sum.slowest() {

@@ -145,10 +145,10 @@ impl Service {
             Request::Resources(from) => Ok(Reply::Resources(self.resources(from))),
             Request::Abort => self.command(succession::Event::Abort).map(|()| Reply::Done),
             Request::Retire => self.retire().map(|()| Reply::Done),
-            Request::Fault(fault) => {
-                self.fault = Some(fault);
-                Ok(Reply::Done)
-            }
+            Request::Fault(fault) => fault::accept(fault).map(|fault| {
+                self.fault = fault;
+                Reply::Done
+            }),
         };
         done.unwrap_or_else(Reply::Refused)
     }
