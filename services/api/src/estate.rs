@@ -10,6 +10,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+mod bounds;
+
 use crate::environment::VmKind;
 
 /// The bridge: offset of the ledger, two pages.

@@ -84,6 +84,9 @@ impl Bridge {
 
     /// Writes the inventory where the other party finds it.
     pub fn write_inventory(&self, inventory: &Inventory) -> Result<()> {
+        // What the other party would refuse does not begin.
+        let checked = inventory.check();
+        checked.map_err(|what| Failure::new(format!("the machine has {what}")))?;
         let encoded =
             postcard::to_allocvec(inventory).map_err(|_| Failure::new("cannot encode the inventory"))?;
         if encoded.len() as u64 > INVENTORY_MAX {
@@ -101,7 +104,11 @@ impl Bridge {
         let length = u64::from_le_bytes(length).min(INVENTORY_MAX);
         let mut bytes = vec![0; length as usize];
         scratch::read_shared(self.head(), INVENTORY_AT + 8, &mut bytes).map_err(&read)?;
-        postcard::from_bytes(&bytes).map_err(|_| Failure::new("the inventory in the bridge makes no sense"))
+        let inventory: Inventory = postcard::from_bytes(&bytes)
+            .map_err(|_| Failure::new("the inventory in the bridge makes no sense"))?;
+        let checked = inventory.check();
+        checked.map_err(|what| Failure::new(format!("the inventory in the bridge has {what}")))?;
+        Ok(inventory)
     }
 
     /// Maps one of its frames into a space, by a capability that goes with the partition.

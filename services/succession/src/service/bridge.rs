@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The bridge: its words, by their offsets in [`api::estate`], and the inventory in it. The other party writes there too.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -37,5 +38,9 @@ pub fn read_inventory() -> Result<Inventory, String> {
     let all = window::bridge().get(first..first + length.div_ceil(8)).unwrap_or_default();
     let bytes: Vec<u8> = all.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
     let bytes = bytes.get(..length).unwrap_or_default();
-    postcard::from_bytes(bytes).map_err(|_| "the inventory in the bridge makes no sense".to_string())
+    let inventory: Inventory =
+        postcard::from_bytes(bytes).map_err(|_| "the inventory in the bridge makes no sense".to_string())?;
+    let checked = inventory.check();
+    checked.map_err(|what| format!("the inventory in the bridge has {what}"))?;
+    Ok(inventory)
 }
