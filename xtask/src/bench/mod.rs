@@ -74,7 +74,8 @@ fn derived(values: &Values) -> Values {
     let mut derived = Values::new();
     derived.extend(checkpoint::zero_page(values).map(|cost| ("zero_page_commit".to_owned(), cost)));
     for what in ["checkpoint_pause", "handover_blackout"] {
-        let of_sizes = values.iter().filter(|(name, _)| name.starts_with(&format!("{what}_")));
+        let size = |name: &str| name.strip_prefix(what)?.strip_prefix('_')?.parse::<u64>().ok();
+        let of_sizes = values.iter().filter(|(name, _)| size(name).is_some());
         let costs: Vec<u64> = of_sizes.map(|(_, value)| *value).collect();
         if let (Some(least), Some(most)) = (costs.iter().min(), costs.iter().max()) {
             derived.insert(format!("{what}_spread_percent"), (most - least) * 100 / (*least).max(1));
