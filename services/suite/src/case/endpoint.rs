@@ -203,7 +203,7 @@ pub fn short_way_timeout(context: &mut Context) -> Outcome {
     };
     let (inner, inner_reply) = (context.endpoint()?, context.reply()?);
     let (outer, outer_reply) = (context.endpoint()?, context.reply()?);
-    let above = crate::run::PRIORITY + 1;
+    let above = crate::context::PRIORITY + 1;
     Spawn::new(echo, inner.cptr(), inner_reply.cptr()).priority(above).start(context)?;
     let link = outer_reply.cptr() << 32 | inner.cptr();
     Spawn::new(relay, outer.cptr(), link).priority(above).start(context)?;
