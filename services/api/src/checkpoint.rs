@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The checkpoint service: total states of VMs, kept and brought back.
 //!
-//! *Creating*, by the VMM, with the vCPUs stopped: [`Request::Begin`], [`Request::PutState`] until
-//! all is there, [`Request::Commit`]. Commit seals guest memory in constant time; then the vCPUs go
-//! on, and the pages are copied behind their back. *Restoring*, with the vCPUs stopped:
-//! [`Request::GetState`] until all is there, and checked; then [`Request::Restore`], which answers
-//! when guest memory is as it was; then the VMM loads the state.
+//! *Creating*, by the VMM, with the vCPUs stopped: [`Request::Begin`] seals guest memory in constant time; then the vCPUs go on, and the pages are
+//! copied behind their back. The typed state of that moment follows: [`Request::PutState`] until all is there, [`Request::Commit`]. *Restoring*, with the vCPUs stopped: [`Request::GetState`] until all is there, and checked; then
+//! [`Request::Restore`], which answers when guest memory is as it was; then the VMM loads the state.
 //!
 //! Who calls is told by the badge: a VMM works on checkpoints of its own VM only; controlling
 //! callers see all.
@@ -40,7 +38,7 @@ pub enum Request {
     /// A VMM starts, with guest memory that has nothing to do with what was there before. The VM's
     /// checkpoints stay.
     Attach,
-    /// A VMM begins a checkpoint. One that it began and did not commit is dropped.
+    /// A VMM begins a checkpoint: guest memory is sealed as it is now. One that it began and did not commit is dropped.
     Begin,
     /// A part of the typed state. Parts come in order.
     PutState {
@@ -52,7 +50,7 @@ pub enum Request {
         #[serde(with = "crate::bytes")]
         bytes: Vec<u8>,
     },
-    /// All state is there: seal guest memory.
+    /// All state is there: the checkpoint becomes complete as soon as all pages are copied.
     Commit {
         /// Which checkpoint.
         id: u64,
@@ -156,7 +154,7 @@ pub enum Refusal {
 /// How far a checkpoint is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
-    /// State is being put.
+    /// Memory is sealed, and state is being put.
     Begun,
     /// Pages are being copied; so many of so many are settled. The VM runs.
     Copying {

@@ -63,6 +63,8 @@ pub(crate) struct Making {
     epoch: u64,
     phase: Phase,
     new_pages: u64,
+    /// The typed state is there.
+    committed: bool,
 }
 
 impl Making {
@@ -72,11 +74,34 @@ impl Making {
     ///
     /// The VM stands still meanwhile: nothing here may depend on how large it is.
     pub(crate) fn new(id: u64, parent: Tree, (since, todo): (Bitmap, Bitmap), ended: u64) -> Self {
-        Self { id, tree: parent, todo, dirty: since, epoch: ended, phase: Phase::Books(0), new_pages: 0 }
+        Self {
+            id,
+            tree: parent,
+            todo,
+            dirty: since,
+            epoch: ended,
+            phase: Phase::Books(0),
+            new_pages: 0,
+            committed: false,
+        }
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The typed state is there: the checkpoint may become complete.
+    pub(crate) fn commit(&mut self) {
+        self.committed = true;
+    }
+
+    pub(crate) fn is_committed(&self) -> bool {
+        self.committed
+    }
+
+    /// All pages are settled, and the typed state is not there: no step has anything to do.
+    pub(crate) fn waits(&self) -> bool {
+        !self.committed && matches!(self.phase, Phase::Digest(_) | Phase::Record(..))
     }
 
     pub(crate) fn new_pages(&self) -> u64 {

@@ -33,11 +33,11 @@ impl Service {
             (Request::Attach, Some(vm)) => Ok(self.attach(vm, outside)),
             (Request::Begin, Some(vm)) => self.begin(vm, at_ms, outside),
             (Request::PutState { id, offset, bytes }, Some(vm)) => self.put_state(vm, (id, offset), &bytes),
-            (Request::Commit { id }, Some(vm)) => self.commit(vm, id, outside),
+            (Request::Commit { id }, Some(vm)) => self.commit(vm, id),
             (Request::Abort { id }, Some(vm)) => self.abort(vm, id, outside),
             (Request::GetState { id, offset }, Some(vm)) => self.get_state(vm, id, offset),
             (Request::Quota, Some(vm)) => Ok(self.quota(vm)),
-            (Request::Restore { id }, Some(vm)) => match self.restore(vm, id) {
+            (Request::Restore { id }, Some(vm)) => match self.restore(vm, id, outside) {
                 Ok(()) => return Answer::Later,
                 Err(why) => Err(why),
             },
@@ -77,7 +77,7 @@ impl Service {
     /// The store changes owner as it is: nothing may be under way then. What was given out as ids
     /// is known to whoever has it next.
     fn rest<O: Outside>(&mut self, rest: bool, outside: &mut O) -> Result<Reply, Refusal> {
-        if rest && self.has_work() {
+        if rest && self.is_busy() {
             return Err(Refusal::Busy);
         }
         if rest {
@@ -116,28 +116,55 @@ impl Service {
         vm.checkpoints.retain(|_, record| !matches!(record.standing, Standing::Begun | Standing::Failed(_)));
     }
 
+    /// Seal: constant, whatever the size of memory, for the VM stands still. From here on sealed writes come to us until every page is settled.
     fn begin<O: Outside>(&mut self, index: usize, at_ms: u64, outside: &mut O) -> Result<Reply, Refusal> {
-        if self.rests || !matches!(self.vms[index].job, Job::None) {
+        if self.rests {
+            return Err(Refusal::Busy);
+        }
+        self.drop_uncommitted(index, outside);
+        self.may_begin(index)?;
+        if self.next_id >= self.ids {
+            self.reserve_ids(outside);
+        }
+        let epoch = seal(index, outside)?;
+        let id = self.next_id;
+        self.next_id += 1;
+        let vm = &mut self.vms[index];
+        let head = vm.head.as_ref();
+        let (parent, pages) = (head.map(|head| head.id), vm.setup.pages);
+        let tree = head.map_or_else(|| Tree::zero(pages), |head| head.tree.share());
+        let bitmaps = (core::mem::take(&mut vm.since), core::mem::take(&mut vm.all));
+        vm.epoch = Some(epoch);
+        vm.job = Job::Making(Box::new(Making::new(id, tree, bitmaps, epoch.saturating_sub(1))));
+        let record = Record { parent, state: Vec::new(), standing: Standing::Begun, at_ms, new_pages: 0 };
+        vm.checkpoints.insert(id, record);
+        Ok(Reply::Begun { id })
+    }
+
+    /// Drops a checkpoint whose state is not there: the VMM does not go on with it, or it would not ask for something else.
+    fn drop_uncommitted<O: Outside>(&mut self, index: usize, outside: &mut O) {
+        if let Job::Making(making) = &self.vms[index].job
+            && !making.is_committed()
+        {
+            self.fail_making(index, Refusal::NotComplete, outside);
+        }
+    }
+
+    /// Checks that a VM can have one more checkpoint.
+    fn may_begin(&mut self, index: usize) -> Result<(), Refusal> {
+        if !matches!(self.vms[index].job, Job::None) {
             return Err(Refusal::Busy);
         }
         self.drop_unfinished(index);
-        if self.vms[index].quota_left() == 0 {
+        let vm = &self.vms[index];
+        if vm.quota_left() == 0 {
             return Err(Refusal::QuotaExhausted);
         }
         let all: usize = self.vms.iter().map(|vm| vm.checkpoints.len()).sum();
         if !self.store.has_room(index) || all >= MOST_RECORDS {
             return Err(Refusal::StoreFull);
         }
-        if self.next_id >= self.ids {
-            self.reserve_ids(outside);
-        }
-        let id = self.next_id;
-        self.next_id += 1;
-        let vm = &mut self.vms[index];
-        let parent = vm.head.as_ref().map(|head| head.id);
-        let record = Record { parent, state: Vec::new(), standing: Standing::Begun, at_ms, new_pages: 0 };
-        vm.checkpoints.insert(id, record);
-        Ok(Reply::Begun { id })
+        Ok(())
     }
 
     /// The checkpoint of a VM that was begun and not committed.
@@ -158,34 +185,16 @@ impl Service {
 
     fn abort<O: Outside>(&mut self, vm: usize, id: u64, outside: &mut O) -> Result<Reply, Refusal> {
         self.begun(vm, id)?;
+        self.fail_making(vm, Refusal::NotComplete, outside);
         self.forget(vm, id, outside);
         Ok(Reply::Done)
     }
 
-    /// Seal: constant, whatever the size of memory. From here on sealed writes come to us until
-    /// every page is settled.
-    fn commit<O: Outside>(&mut self, index: usize, id: u64, outside: &mut O) -> Result<Reply, Refusal> {
-        self.begun(index, id)?;
-        if self.rests {
-            return Err(Refusal::Busy);
-        }
-        outside.set_pager(index, true).map_err(Refusal::Core)?;
-        let epoch = match outside.seal(index) {
-            Ok(epoch) => epoch,
-            Err(error) => {
-                Around { vm: index, outside, store: &mut self.store }.pager_off();
-                return Err(Refusal::Core(error));
-            }
-        };
-        let vm = &mut self.vms[index];
-        vm.epoch = Some(epoch);
-        let pages = vm.setup.pages;
-        let parent = vm.head.as_ref().map_or_else(|| Tree::zero(pages), |head| head.tree.share());
-        if let Some(record) = vm.checkpoints.get_mut(&id) {
-            let bitmaps = (core::mem::take(&mut vm.since), core::mem::take(&mut vm.all));
-            let making = Making::new(id, parent, bitmaps, epoch.saturating_sub(1));
-            record.standing = Standing::Making;
-            vm.job = Job::Making(Box::new(making));
+    /// The typed state is there.
+    fn commit(&mut self, index: usize, id: u64) -> Result<Reply, Refusal> {
+        self.begun(index, id)?.standing = Standing::Making;
+        if let Job::Making(making) = &mut self.vms[index].job {
+            making.commit();
         }
         Ok(Reply::Done)
     }
@@ -201,7 +210,8 @@ impl Service {
         Ok(Reply::State { total: record.state.len() as u32, bytes })
     }
 
-    fn restore(&mut self, index: usize, id: u64) -> Result<(), Refusal> {
+    fn restore<O: Outside>(&mut self, index: usize, id: u64, outside: &mut O) -> Result<(), Refusal> {
+        self.drop_uncommitted(index, outside);
         let rests = self.rests;
         let vm = &mut self.vms[index];
         match (&vm.job, vm.waiting, vm.checkpoints.get(&id).map(|record| &record.standing)) {
@@ -215,4 +225,14 @@ impl Service {
             (_, _, Some(_)) => vm.start_restoring(id),
         }
     }
+}
+
+/// Seals a VM's memory, with sealed writes to be reported to us.
+fn seal<O: Outside>(vm: usize, outside: &mut O) -> Result<u64, Refusal> {
+    outside.set_pager(vm, true).map_err(Refusal::Core)?;
+    outside.seal(vm).map_err(|error| {
+        // A refusal would mean that the guest space is gone, and nobody writes it any more.
+        let _ = outside.set_pager(vm, false);
+        Refusal::Core(error)
+    })
 }

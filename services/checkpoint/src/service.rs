@@ -117,6 +117,11 @@ impl Service {
     /// Whether [`Service::step`] has anything to do.
     #[must_use]
     pub fn has_work(&self) -> bool {
+        self.vms.iter().any(|vm| vm.job.has_work())
+    }
+
+    /// Whether a checkpoint is being made or restored, be there a step to take or not.
+    pub(crate) fn is_busy(&self) -> bool {
         self.vms.iter().any(|vm| !matches!(vm.job, Job::None))
     }
 
@@ -126,7 +131,7 @@ impl Service {
         for _ in 0..count {
             let index = self.turn % count;
             self.turn = index + 1;
-            if !matches!(self.vms[index].job, Job::None) {
+            if self.vms[index].job.has_work() {
                 self.step_vm(index, outside);
                 return;
             }
@@ -218,12 +223,13 @@ impl Service {
             }
             vm.keep_all(all);
         }
-        self.write_root(outside);
+        // Ids for the next ones, so that no VM stands still until they are reserved.
+        self.reserve_ids(outside);
         self.restore_waiting(index);
     }
 
     /// The checkpoint comes to nothing; the VM goes on as if it had not been asked for.
-    fn fail_making<O: Outside>(&mut self, index: usize, why: Refusal, outside: &mut O) {
+    pub(crate) fn fail_making<O: Outside>(&mut self, index: usize, why: Refusal, outside: &mut O) {
         Around { vm: index, outside, store: &mut self.store }.pager_off();
         self.vms[index].drop_job(&mut self.store, why);
         self.restore_waiting(index);

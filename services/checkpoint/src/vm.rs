@@ -28,9 +28,9 @@ pub(crate) struct Record {
 /// How a checkpoint stands.
 #[derive(Debug)]
 pub(crate) enum Standing {
-    /// State is being put.
+    /// The VM's job is to make it, and its state is being put.
     Begun,
-    /// The VM's job is to make it.
+    /// The VM's job is to make it, and its state is there.
     Making,
     /// It is there, and so is its record, in these slots.
     Complete { tree: Tree, digest: Digest, record: Vec<u32> },
@@ -54,6 +54,17 @@ pub(crate) enum Job {
     None,
     Making(Box<Making>),
     Restoring(Box<Restoring>),
+}
+
+impl Job {
+    /// Whether there is a step to take.
+    pub(crate) fn has_work(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Making(making) => !making.waits(),
+            Self::Restoring(_) => true,
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -17,17 +17,20 @@ pub trait Backend {
     /// Puts a line into the log.
     fn log(&mut self, line: fmt::Arguments<'_>);
 
-    /// Begins a checkpoint; returns its id.
+    /// Begins a checkpoint, and seals the guest's memory; returns its id.
     ///
     /// # Errors
     /// [`CheckpointError`], and there is no checkpoint.
     fn begin(&mut self) -> Result<u64, CheckpointError>;
 
-    /// Gives the typed state of a checkpoint that has begun, and seals the guest's memory.
+    /// Gives the typed state of a checkpoint that has begun.
     ///
     /// # Errors
     /// [`CheckpointError`], and there is no checkpoint.
     fn commit(&mut self, id: u64, state: &[u8]) -> Result<(), CheckpointError>;
+
+    /// Drops a checkpoint that has begun.
+    fn abort(&mut self, id: u64);
 
     /// The typed state of a checkpoint.
     ///

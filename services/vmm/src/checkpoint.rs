@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Checkpoints of a VM, created and restored.
 //!
-//! Owns the order of steps: the caller's registers are set to what it shall see *after a restore*,
-//! the typed state is gathered and handed over, memory is sealed by the checkpoint service, and
-//! only then are the registers set to what the running VM sees. A restored state is checked as a
-//! whole before any of it is used. Memory itself is the checkpoint service's.
+//! Owns the order of steps: the checkpoint service seals memory, the caller's registers are set to
+//! what it shall see *after a restore*, the typed state is gathered, and only then are the registers
+//! set to what the running VM sees. The state is handed over when the VM runs again. A restored state
+//! is checked as a whole before any of it is used. Memory itself is the checkpoint service's.
 
 use crate::hypercall::{self, Call};
 use crate::machine::away::MOVING;
@@ -17,6 +17,10 @@ use abi::vcpu::{VcpuPage, group};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
+
+/// How long a VM runs before the state of its checkpoint is handed over, if it does not wait for
+/// something earlier.
+const SAVE_AFTER_MS: u64 = 1;
 
 /// The status that a program sees for an error.
 fn status(error: &CheckpointError) -> u64 {
@@ -68,7 +72,9 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
         self.checkpoint(None, since)
     }
 
-    /// Creates a checkpoint. `caller` is the vCPU whose program asked: its call returns twice.
+    /// Creates a checkpoint. `caller` is the vCPU whose program asked: its call returns twice. The VM
+    /// stands still meanwhile, so the state is taken here, and made into bytes and handed over when it
+    /// runs again.
     fn checkpoint(&mut self, caller: Option<usize>, since: u64) -> Result<u64, CheckpointError> {
         self.at_rest()?;
         let id = self.backend.begin()?;
@@ -76,11 +82,17 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
             hypercall::answer(processor.vcpu.page(), RESTORED, Some(id));
         }
         let host = self.backend.now();
-        let state = self.gather(host)?.save();
-        self.backend.commit(id, &state)?;
+        let mut record = core::mem::take(&mut self.saving.record);
+        let gathered = self.gather_into(&mut record, host);
+        self.saving.record = record;
+        if let Err(error) = gathered {
+            self.backend.abort(id);
+            return Err(error);
+        }
         if let Some(processor) = caller.and_then(|cpu| self.processors.get_mut(cpu)) {
             hypercall::answer(processor.vcpu.page(), CREATED, Some(id));
         }
+        self.saving.of = Some((id, host.saturating_add(SAVE_AFTER_MS.saturating_mul(self.config.tsc_khz))));
         self.quota_left = self.quota_left.saturating_sub(1);
         self.pause = Some(Pause { id, since });
         self.copying = Some(id);
@@ -96,6 +108,7 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
         if core::mem::take(&mut self.handover.unknown) {
             self.backend.attach();
         }
+        self.finish_saving();
         Ok(())
     }
 

@@ -47,10 +47,15 @@ impl CheckpointClient {
     pub fn commit(&self, id: u64, state: &[u8]) -> Result<(), CheckpointError> {
         let done = self.put(id, state);
         if done.is_err() {
-            // Best effort: the next beginning drops it as well.
-            let _ = self.call(&Request::Abort { id }, PATIENCE_MS);
+            self.abort(id);
         }
         done
+    }
+
+    /// See [`vmm::machine::Backend::abort`].
+    pub fn abort(&self, id: u64) {
+        // Best effort: the next beginning drops it as well.
+        let _ = self.call(&Request::Abort { id }, PATIENCE_MS);
     }
 
     fn put(&self, id: u64, state: &[u8]) -> Result<(), CheckpointError> {

@@ -134,6 +134,10 @@ impl Backend for World {
         self.store.commit(id, state)
     }
 
+    fn abort(&mut self, id: u64) {
+        self.store.abort(id);
+    }
+
     fn state(&mut self, id: u64) -> Result<Vec<u8>, CheckpointError> {
         self.store.state(id)
     }

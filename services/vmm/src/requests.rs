@@ -12,6 +12,9 @@ use api::vmm::{MAX_CONSOLE, Reply, Request, Status};
 impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
     /// Serves a request; `controls` says whether the caller may do more than look.
     pub fn request(&mut self, request: Request, controls: bool) -> Reply {
+        if controls {
+            self.finish_saving();
+        }
         match request {
             Request::Status => Reply::Status(self.status()),
             Request::ConsoleRead { cursor } => {

@@ -84,12 +84,12 @@ fn one_vm_cannot_fill_the_store_of_another() {
 #[test]
 fn a_seal_that_is_refused_leaves_no_checkpoint() {
     let mut test = Test::new(&[100], 4, 1000);
-    let Reply::Begun { id } = test.ask(1, Request::Begin) else { panic!() };
     test.world.refuse = true;
-    assert_eq!(test.ask(1, Request::Commit { id }), Reply::Refused(Refusal::Core(4)));
+    assert_eq!(test.ask(1, Request::Begin), Reply::Refused(Refusal::Core(4)));
     test.world.refuse = false;
-    assert!(!test.service.has_work());
-    assert_eq!(test.ask(1, Request::Commit { id }), Reply::Done, "it can be tried again");
+    assert!(!test.service.has_work() && !test.world.guests[0].pager);
+    assert_eq!(test.ask(1, Request::Quota), Reply::Quota { left: 4, total: 4 });
+    assert!(test.begin(0, b"").is_ok(), "it can be tried again");
 }
 
 #[test]

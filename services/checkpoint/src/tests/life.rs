@@ -3,7 +3,7 @@
 
 use std::vec::Vec;
 
-use api::checkpoint::{Reply, Request, Stage};
+use api::checkpoint::{Refusal, Reply, Request, Stage};
 
 use super::{OPERATOR, Test};
 
@@ -29,14 +29,63 @@ fn a_checkpoint_holds_what_was_there_at_the_commit_whatever_is_written_then() {
 }
 
 #[test]
-fn a_commit_makes_two_calls_whatever_the_size_of_memory() {
+fn a_vm_stands_still_for_two_calls_whatever_the_size_of_memory() {
     for pages in [10, 10_000] {
         let mut test = Test::new(&[pages], 4, 10);
-        let Reply::Begun { id } = test.ask(1, Request::Begin) else { panic!() };
         test.world.calls = 0;
-        assert_eq!(test.ask(1, Request::Commit { id }), Reply::Done);
+        assert!(matches!(test.ask(1, Request::Begin), Reply::Begun { .. }));
         assert_eq!(test.world.calls, 2);
     }
+}
+
+#[test]
+fn no_root_is_written_while_a_vm_stands_still() {
+    let mut test = Test::new(&[10], 200, 1000);
+    for _ in 0..150 {
+        let before = test.world.store.clone();
+        assert!(matches!(test.ask(1, Request::Begin), Reply::Begun { .. }));
+        assert!(test.world.store == before);
+        let id = test.begin(0, b"").unwrap();
+        test.finish();
+        assert_eq!(test.ask(OPERATOR, Request::Remove { id }), Reply::Done);
+    }
+}
+
+#[test]
+fn a_checkpoint_holds_what_was_there_when_it_began_and_waits_for_its_state() {
+    let mut test = Test::new(&[300], 4, 1000);
+    test.write(0, 7, 7);
+    let then = test.pages(0);
+    let Reply::Begun { id } = test.ask(1, Request::Begin) else { panic!() };
+    test.write(0, 7, 8);
+    test.finish();
+    test.write(0, 8, 8);
+    assert_eq!((test.info(id).stage, test.service.has_work()), (Stage::Begun, false));
+    assert!(!test.world.guests[0].pager, "all pages are copied");
+    let bytes = b"state".to_vec();
+    assert_eq!(test.ask(1, Request::PutState { id, offset: 0, bytes }), Reply::Done);
+    assert_eq!(test.ask(1, Request::Commit { id }), Reply::Done);
+    test.finish();
+    assert_eq!((test.info(id).stage, test.state(0, id)), (Stage::Complete, b"state".to_vec()));
+    test.restore(0, id);
+    assert_eq!(test.pages(0), then);
+}
+
+#[test]
+fn who_asks_for_something_else_has_given_up_what_it_began() {
+    let mut test = Test::new(&[300], 4, 1000);
+    test.write(0, 7, 7);
+    let good = test.checkpoint(0, b"");
+    for steps in [0, 1, 100] {
+        test.write(0, 7, 70 + steps);
+        let Reply::Begun { id } = test.ask(1, Request::Begin) else { panic!() };
+        (0..steps).for_each(|_| test.service.step(&mut test.world));
+        test.restore(0, good);
+        assert_eq!(test.pages(0)[7], 7);
+        assert_eq!(test.ask(1, Request::Commit { id }), Reply::Refused(Refusal::NoCheckpoint));
+    }
+    assert_eq!(test.ask(1, Request::Attach), Reply::Done);
+    assert_eq!(test.store().used, 1 + 2, "every other slot came back");
 }
 
 #[test]

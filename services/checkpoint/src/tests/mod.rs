@@ -229,6 +229,7 @@ impl Test {
         }
     }
 
+    /// Takes all steps that there are.
     fn finish(&mut self) {
         while self.service.has_work() {
             self.service.step(&mut self.world);

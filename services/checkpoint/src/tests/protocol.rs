@@ -67,10 +67,12 @@ fn state_comes_in_order_and_before_the_commit() {
     assert_eq!(test.ask(1, part(0, 5)), Reply::Done);
     assert_eq!(test.ask(1, part(0, 5)), Reply::Refused(Refusal::BadPart));
     assert_eq!(test.ask(1, Request::GetState { id, offset: 0 }), Reply::Refused(Refusal::NotComplete));
-    assert_eq!(test.ask(1, Request::Restore { id }), Reply::Refused(Refusal::NotComplete));
     assert_eq!(test.ask(1, Request::Commit { id }), Reply::Done);
     assert_eq!(test.ask(1, part(5, 5)), Reply::Refused(Refusal::NoCheckpoint));
     assert_eq!(test.ask(1, Request::Commit { id }), Reply::Refused(Refusal::NoCheckpoint));
+    test.finish();
+    let Reply::Begun { id } = test.ask(1, Request::Begin) else { panic!() };
+    assert_eq!(test.ask(1, Request::Restore { id }), Reply::Refused(Refusal::NotComplete));
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn life(seed: u64, slots: u32) {
                     test.write(vm, page, number);
                 }
             }
+            60..66 if numbers.below(3) == 0 => drop(test.ask(vm as u64 + 1, Request::Begin)),
             60..66 => {
                 let pages = test.pages(vm);
                 match test.begin(vm, &[vm as u8; 5]) {

@@ -19,6 +19,7 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
         self.update_task_priority(cpu)?;
         self.arm(cpu);
         let mut deadline = self.host_deadline(host, now).min(host.saturating_add(self.longest_run));
+        deadline = deadline.min(self.saving.due());
         if self.processors.len() > 1 {
             deadline = deadline.min(self.turn.end());
         }

@@ -11,6 +11,7 @@ pub(crate) mod away;
 mod effect;
 mod entry;
 mod parts;
+mod saving;
 pub(crate) mod snapshot;
 mod start;
 mod step;

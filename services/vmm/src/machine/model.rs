@@ -81,6 +81,9 @@ pub struct World {
     pub states: BTreeMap<u64, Vec<u8>>,
     pub lines: Vec<String>,
     pub copying: bool,
+    pub aborted: Vec<u64>,
+    /// No state is taken.
+    pub full: bool,
     pub attached: u64,
     /// The handover window, if there is one.
     pub window: Option<Rc<RefCell<Vec<u8>>>>,
@@ -102,8 +105,15 @@ impl Backend for World {
     }
 
     fn commit(&mut self, id: u64, state: &[u8]) -> Result<(), CheckpointError> {
+        if self.full {
+            return Err(CheckpointError::Unavailable("full".into()));
+        }
         self.states.insert(id, state.to_vec());
         Ok(())
+    }
+
+    fn abort(&mut self, id: u64) {
+        self.aborted.push(id);
     }
 
     fn state(&mut self, id: u64) -> Result<Vec<u8>, CheckpointError> {

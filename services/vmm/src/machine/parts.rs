@@ -6,6 +6,7 @@
 //! [`crate::requests`].
 
 use super::away::Handover;
+use super::saving::Saving;
 use crate::backend::Backend;
 use crate::console::Console;
 use crate::device::board::Board;
@@ -139,6 +140,8 @@ pub struct Machine<M, V, O> {
     pub(crate) quota_left: u32,
     pub(crate) pause: Option<Pause>,
     pub(crate) last_pause: u64,
+    /// The state of a checkpoint that is to be handed over while the VM runs.
+    pub(crate) saving: Saving,
     /// The last checkpoint, as long as guest memory may still be copied for it.
     pub(crate) copying: Option<u64>,
     pub(crate) handover: Handover,
@@ -186,6 +189,7 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
             started: 0,
             pause: None,
             last_pause: 0,
+            saving: Saving::default(),
             copying: None,
             handover,
             memory_is_clean,

@@ -15,14 +15,19 @@ use alloc::vec::Vec;
 use state::Ended;
 
 impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
-    /// The machine's typed state at this host TSC; the vCPUs' pages hold all groups afterwards.
-    pub(crate) fn gather(&mut self, host: u64) -> Result<state::Machine, CheckpointError> {
-        let mut machine = state::Machine::default();
-        self.gather_into(&mut machine, host)?;
-        Ok(machine)
+    /// Hands over the state of the last checkpoint, if that is still to be done. Where it is not taken
+    /// there is no checkpoint, though its caller was told otherwise: as where the store has no room for
+    /// its pages.
+    pub(crate) fn finish_saving(&mut self) {
+        let Some((id, _)) = self.saving.of.take() else { return };
+        self.saving.record.save_into(&mut self.saving.bytes);
+        if let Err(error) = self.backend.commit(id, &self.saving.bytes) {
+            self.backend.log(format_args!("checkpoint {id} is lost: {error}"));
+        }
     }
 
-    /// Gathers the same into a record that was made before, and uses its room again.
+    /// Takes the machine's typed state at this host TSC in place of a record that was made before, whose
+    /// room is used again; the vCPUs' pages hold all groups afterwards.
     pub(crate) fn gather_into(
         &mut self,
         machine: &mut state::Machine,

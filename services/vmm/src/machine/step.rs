@@ -14,12 +14,17 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
     /// Lets a vCPU run until its next exit, and answers it.
     pub fn step(&mut self) -> Next {
         if self.state != State::Running || self.handover.is_away() {
+            self.finish_saving();
             return Next::Wait(u64::MAX);
         }
         let host = self.backend.now();
+        if host >= self.saving.due() {
+            self.finish_saving();
+        }
         let now = self.guest_time(host);
         self.board.advance(now);
         let Some(cpu) = self.choose(host) else {
+            self.finish_saving();
             self.report_handover();
             return Next::Wait(self.host_deadline(host, now));
         };

@@ -43,6 +43,7 @@ fn a_checkpoint_returns_twice() {
     machine.go();
     let page = machine.processors[0].vcpu.page();
     assert_eq!((page.gpr[gpr::RAX], page.gpr[gpr::RBX], page.rip), (CREATED, 1, CODE + 3));
+    machine.finish_saving();
     let saved = state::Machine::load(&machine.backend.states[&1]).unwrap();
     assert_eq!((saved.vcpus[0].rax, saved.vcpus[0].rbx, saved.vcpus[0].rip), (RESTORED, 1, CODE + 3));
     machine.go();
@@ -53,6 +54,59 @@ fn a_checkpoint_returns_twice() {
     assert!(now.wrapping_add(page.tsc_offset) - saved.vcpus[0].tsc < 5000, "the guest's TSC goes on");
     let line = machine.backend.lines.iter().find(|line| line.starts_with("checkpoint 1 created, pause "));
     assert!(line.is_some(), "{:?}", machine.backend.lines);
+}
+
+#[test]
+fn the_state_of_a_checkpoint_is_handed_over_when_the_vm_has_run_on() {
+    let spins = |page: &mut abi::vcpu::VcpuPage| exit(page, Exit::Deadline, [0; 4]);
+    let mut machine =
+        machine(VMMCALL, vec![hypercall(CHECKPOINT, HALF, 0), output(b'x'), Box::new(spins), output(b'y')]);
+    machine.go();
+    let taken = machine.backend.now();
+    machine.go();
+    assert!(machine.backend.states.is_empty(), "the VM goes on first");
+    machine.backend.time.set(taken + 1_000_000);
+    machine.go();
+    let deadline = machine.processors[0].vcpu.page().deadline;
+    assert!(machine.backend.states.contains_key(&1) && deadline > taken + 1_000_000);
+    let saved = state::Machine::load(&machine.backend.states[&1]).unwrap();
+    assert_eq!((saved.vcpus[0].rax, saved.uarts[0].transmit_pending), (RESTORED, false), "as it was then");
+}
+
+#[test]
+fn a_vm_that_runs_leaves_the_guest_for_the_state_of_its_checkpoint() {
+    let mut machine = machine(VMMCALL, vec![hypercall(CHECKPOINT, HALF, 0), output(b'x')]);
+    machine.go();
+    let taken = machine.backend.now();
+    machine.go();
+    assert!(machine.processors[0].vcpu.page().deadline <= taken + 1_000_000);
+}
+
+#[test]
+fn a_vm_that_ends_or_is_asked_for_something_hands_the_state_over_before() {
+    for ends in [true, false] {
+        let mut machine = machine(&[], vec![output(b'a')]);
+        assert_eq!(machine.request(Request::CheckpointCreate, true), Reply::Checkpoint { id: 1 });
+        assert!(machine.backend.states.is_empty());
+        if ends {
+            machine.fail("for a test");
+            machine.go();
+        } else {
+            machine.request(Request::Pause, true);
+        }
+        assert!(machine.backend.states.contains_key(&1));
+    }
+}
+
+#[test]
+fn a_state_that_is_not_taken_is_said_to_be_lost_and_the_vm_goes_on() {
+    let mut machine = machine(&[], vec![output(b'a')]);
+    machine.backend.full = true;
+    assert_eq!(machine.request(Request::CheckpointCreate, true), Reply::Checkpoint { id: 1 });
+    machine.finish_saving();
+    assert!(machine.backend.lines.iter().any(|line| line.starts_with("checkpoint 1 is lost")));
+    assert_eq!(machine.go(), Next::Step);
+    assert_eq!(machine.state, State::Running);
 }
 
 #[test]
@@ -85,6 +139,7 @@ fn an_operator_checkpoints_pauses_and_restores() {
 fn a_damaged_state_is_refused_before_anything_changes() {
     let mut machine = machine(&[], vec![output(b'a')]);
     assert_eq!(machine.request(Request::CheckpointCreate, true), Reply::Checkpoint { id: 1 });
+    machine.finish_saving();
     let good = machine.backend.states[&1].clone();
     for length in (0..good.len()).step_by(97) {
         machine.backend.states.insert(1, good[..length].to_vec());
