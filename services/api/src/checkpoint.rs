@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The checkpoint service: total states of VMs, kept and brought back.
 //!
-//! *Creating*, by the VMM, with the vCPUs stopped: [`Request::Begin`] seals guest memory in constant time; then the vCPUs go on, and the pages are
-//! copied behind their back. The typed state of that moment follows: [`Request::PutState`] until all is there, [`Request::Commit`]. *Restoring*, with the vCPUs stopped: [`Request::GetState`] until all is there, and checked; then
-//! [`Request::Restore`], which answers when guest memory is as it was; then the VMM loads the state.
+//! *Creating*, by the VMM, with the vCPUs stopped: [`Request::Begin`] seals guest memory in
+//! constant time; then the vCPUs go on, and the pages are copied behind their back. The typed state
+//! of that moment follows: [`Request::PutState`] until all is there, [`Request::Commit`].
+//! *Restoring*, with the vCPUs stopped: [`Request::GetState`] until all is there, and checked; then
+//! [`Request::Restore`], which answers when guest memory is as it was; then the VMM loads the
+//! state.
 //!
 //! Who calls is told by the badge: a VMM works on checkpoints of its own VM only; controlling
 //! callers see all.
@@ -38,7 +41,8 @@ pub enum Request {
     /// A VMM starts, with guest memory that has nothing to do with what was there before. The VM's
     /// checkpoints stay.
     Attach,
-    /// A VMM begins a checkpoint: guest memory is sealed as it is now. One that it began and did not commit is dropped.
+    /// A VMM begins a checkpoint: guest memory is sealed as it is now. One that it began and did
+    /// not commit is dropped.
     Begin,
     /// A part of the typed state. Parts come in order.
     PutState {

@@ -116,7 +116,8 @@ impl Service {
         vm.checkpoints.retain(|_, record| !matches!(record.standing, Standing::Begun | Standing::Failed(_)));
     }
 
-    /// Seal: constant, whatever the size of memory, for the VM stands still. From here on sealed writes come to us until every page is settled.
+    /// Seal: constant, whatever the size of memory, for the VM stands still. From here on sealed
+    /// writes come to us until every page is settled.
     fn begin<O: Outside>(&mut self, index: usize, at_ms: u64, outside: &mut O) -> Result<Reply, Refusal> {
         if self.rests {
             return Err(Refusal::Busy);
@@ -141,7 +142,8 @@ impl Service {
         Ok(Reply::Begun { id })
     }
 
-    /// Drops a checkpoint whose state is not there: the VMM does not go on with it, or it would not ask for something else.
+    /// Drops a checkpoint whose state is not there: the VMM does not go on with it, or it would not
+    /// ask for something else.
     fn drop_uncommitted<O: Outside>(&mut self, index: usize, outside: &mut O) {
         if let Job::Making(making) = &self.vms[index].job
             && !making.is_committed()
