@@ -38,7 +38,7 @@ pub fn groups(long: bool) -> Result<Vec<Group>> {
 pub fn build(groups: &[Group]) {
     for explores in [false, true] {
         let mut command = bare::host_cargo();
-        command.args(["test", "--no-run", "--keep-going"]);
+        command.args(["test", "--no-run", "--no-fail-fast"]);
         if explores {
             command.args(["--profile", "model"]);
         }
