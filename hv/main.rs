@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The bootable image: the machine layer's entry, joined to the kernel.
 //!
-//! The multiboot2 entry is in `x86`; it enters the kernel by the function named here. On the host this package has nothing to do;
-//! it exists there so that `cargo build` and the tests of the workspace see one set of packages.
+//! The multiboot2 entry is in `x86`; it enters the kernel by the function named here. On the host
+//! this package has nothing to do; it exists there so that `cargo build` and the tests of the
+//! workspace see one set of packages.
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg_attr(target_os = "none", no_main)]
 

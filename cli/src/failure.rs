@@ -39,7 +39,8 @@ impl Failure {
         self
     }
 
-    /// Exit status: 0 nothing to complain about, 1 the system refused or failed, 2 usage or connection.
+    /// Exit status: 0 nothing to complain about, 1 the system refused or failed, 2 usage or
+    /// connection.
     #[must_use]
     pub fn code(&self) -> u8 {
         self.code

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The operator's tool, as a library so that it can be tested against a peer that is no machine.
 //!
-//! From below: [`mod@line`] (one session on the operator's line), [`system`] (questions and commands, with answers or
-//! [`Failure`]s), `command` (what each subcommand does and prints). The words are virsh's where virsh has one.
+//! From below: [`mod@line`] (one session on the operator's line), [`system`] (questions and
+//! commands, with answers or [`Failure`]s), `command` (what each subcommand does and prints). The
+//! words are virsh's where virsh has one.
 #![forbid(unsafe_code)]
 
 mod arguments;

@@ -80,7 +80,8 @@ impl Line {
         self.ask_within(request, ANSWER)?.ok_or_else(unanswered)
     }
 
-    /// The same with another patience; `None` if no answer comes in this time. The session is of no use after that.
+    /// The same with another patience; `None` if no answer comes in this time. The session is of no
+    /// use after that.
     ///
     /// # Errors
     /// Where the session has ended.

@@ -12,7 +12,8 @@ fn main() -> ExitCode {
     let arguments = match Arguments::read(&words) {
         Ok(arguments) => arguments,
         Err(help) if !help.use_stderr() => help.exit(),
-        // No value of an option is read here: a mistake that cannot be understood may hide where they are.
+        // No value of an option is read here: a mistake that cannot be understood may hide where
+        // they are.
         Err(mistake) if words.iter().any(|word| word == "--json") => {
             let text = mistake.to_string();
             let what = text.trim_start_matches("error: ").trim_end();

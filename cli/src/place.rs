@@ -13,12 +13,12 @@ use crate::line::Line;
 use crate::turn::{Turns, Watching};
 use crate::{Arguments, Failure, System};
 
-/// How long a successor may take to answer one handshake. It may not have been there when we began, so it is better to begin
-/// again than to wait.
+/// How long a successor may take to answer one handshake. It may not have been there when we began,
+/// so it is better to begin again than to wait.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Opens a session with the system that the command line names. It finds its way back where the session is lost in the
-/// middle of something that goes on.
+/// Opens a session with the system that the command line names. It finds its way back where the
+/// session is lost in the middle of something that goes on.
 ///
 /// # Errors
 /// Where there is no system, or it does not let us in.

@@ -92,7 +92,8 @@ impl System {
         }
     }
 
-    /// Gives the line up until the next question. Before output that somebody may keep waiting, and before every rest.
+    /// Gives the line up until the next question. Before output that somebody may keep waiting, and
+    /// before every rest.
     pub fn release(&mut self) {
         if self.turns.is_some() {
             self.line = None;
@@ -139,8 +140,8 @@ impl System {
         }
     }
 
-    /// Asks until somebody answers: the line, or what is looked at, may be changing hands. For questions alone, as they may be asked
-    /// more than once.
+    /// Asks until somebody answers: the line, or what is looked at, may be changing hands. For
+    /// questions alone, as they may be asked more than once.
     fn ask_until_answered(&mut self, request: &Request) -> Result<Reply, Failure> {
         let deadline = Instant::now() + self.patience;
         loop {

@@ -43,8 +43,8 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
-/// The state of a partition in a word, and the reason where there is one. A VM's own word counts more than that of the
-/// process that runs it.
+/// The state of a partition in a word, and the reason where there is one. A VM's own word counts
+/// more than that of the process that runs it.
 pub fn state(process: &Process, status: Option<&Status>) -> (&'static str, Option<String>) {
     match &process.state {
         ProcessState::Refused(why) => ("refused", Some(plain(why))),

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whose turn it is on the operator's line.
 //!
-//! The line is a serial port with one peer at a time; several tools share it by locks on two files beside the socket. Who
-//! has the first one has the line. Commands that wait for it hold the second one together, and those who only watch leave
-//! the line to them. A watcher has the line for one look at a time and never while it prints: a terminal that is stopped
-//! keeps nobody waiting. The locks end with their process.
+//! The line is a serial port with one peer at a time; several tools share it by locks on two files
+//! beside the socket. Who has the first one has the line. Commands that wait for it hold the second
+//! one together, and those who only watch leave the line to them. A watcher has the line for one
+//! look at a time and never while it prints: a terminal that is stopped keeps nobody waiting. The
+//! locks end with their process.
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -48,7 +49,8 @@ impl Turns {
         Self { line: beside(".lock"), waiting: beside(".wait"), watching }
     }
 
-    /// Waits for the line. Where the folder may not be written to, there is nobody to share it with.
+    /// Waits for the line. Where the folder may not be written to, there is nobody to share it
+    /// with.
     #[must_use]
     pub fn take(&self) -> Turn {
         let (Some(line), Some(waiting)) = (open(&self.line), open(&self.waiting)) else {

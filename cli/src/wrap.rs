@@ -4,7 +4,8 @@
 /// Columns of a terminal.
 const WIDTH: usize = 80;
 
-/// Text in lines that fit a terminal, all but the first one indented. What stands between backticks stays whole.
+/// Text in lines that fit a terminal, all but the first one indented. What stands between backticks
+/// stays whole.
 pub fn wrap(text: &str, indent: usize) -> String {
     let mut out = String::new();
     let (mut column, mut begun) = (0, false);

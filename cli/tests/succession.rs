@@ -17,7 +17,8 @@ use understudy_cli::{Arguments, Failure, System, perform};
 
 const SECRET: &str = "secret of the test";
 
-/// Runs a command line against the first script, and against the next one whenever the session is lost.
+/// Runs a command line against the first script, and against the next one whenever the session is
+/// lost.
 fn run(scripts: Vec<Script>, command: &str) -> (Result<String, Failure>, String, Vec<Script>) {
     let arguments = Arguments::try_parse_from(["understudy"].into_iter().chain(command.split(' '))).unwrap();
     let threads = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
@@ -96,7 +97,8 @@ fn script(scenes: Vec<Scene>, waits: &[(usize, &'static str)]) -> Script {
     Script { plan: Some(plan()), scenes, waits: waits.to_vec(), ..Script::default() }
 }
 
-/// A way from the first to the second: the line moves in the middle, and the incumbent leaves when it is told to.
+/// A way from the first to the second: the line moves in the middle, and the incumbent leaves when
+/// it is told to.
 fn both() -> Vec<Script> {
     let first = vec![
         scene(false, Phase::Quiet, 4),

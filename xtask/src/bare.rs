@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The bare-metal toolchain: which one this machine has, and cargo called with it.
 //!
-//! Two routes lead to the library for `x86_64-unknown-none`: a toolchain that has it installed, or Debian's
-//! toolchain, which builds it from source. Code generation flags are not here but in `.cargo/config.toml`, the same
-//! for both.
+//! Two routes lead to the library for `x86_64-unknown-none`: a toolchain that has it installed, or
+//! Debian's toolchain, which builds it from source. Code generation flags are not here but in
+//! `.cargo/config.toml`, the same for both.
 
 use crate::paths;
 use crate::process;
@@ -21,8 +21,8 @@ const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_RUSTDOC: &str = "/usr/bin/rustdoc";
 
-/// Variables that must not reach cargo: they would replace the flags of `.cargo/config.toml`, or load libraries of
-/// another toolchain.
+/// Variables that must not reach cargo: they would replace the flags of `.cargo/config.toml`, or
+/// load libraries of another toolchain.
 const REMOVED: [&str; 8] = [
     "RUSTFLAGS",
     "CARGO_ENCODED_RUSTFLAGS",

@@ -82,7 +82,8 @@ fn clippy() -> Result<()> {
     captured(command.args(["--", "-D", "warnings"]))
 }
 
-/// The bare-metal build has to be free of warnings. Cargo repeats those of crates that it need not build again.
+/// The bare-metal build has to be free of warnings. Cargo repeats those of crates that it need not
+/// build again.
 fn warnings_bare() -> Result<()> {
     let mut command = Route::require()?.cargo("build");
     command.arg("--release").args(["--message-format", "short"]);

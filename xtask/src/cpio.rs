@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Writer of cpio archives in the `newc` form: the service bundle and the guest's initial file system.
+//! Writer of cpio archives in the `newc` form: the service bundle and the guest's initial file
+//! system.
 //!
-//! Archives are reproducible: no times, no user names, entries in the order given. Device nodes can be written
-//! without being root, which `cpio(1)` cannot.
+//! Archives are reproducible: no times, no user names, entries in the order given. Device nodes can
+//! be written without being root, which `cpio(1)` cannot.
 
 /// An archive under construction.
 #[derive(Default)]

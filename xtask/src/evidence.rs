@@ -26,7 +26,8 @@ pub struct Returned {
 }
 
 impl Returned {
-    /// Reads `checkpointer: checkpoint created id=1 counter=5 memory=ok journal=5 us=840 pid=57 boot_id=...`.
+    /// Reads `checkpointer: checkpoint created id=1 counter=5 memory=ok journal=5 us=840 pid=57
+    /// boot_id=...`.
     pub fn parse(line: &str) -> Option<Returned> {
         let words = line.split("checkpointer: checkpoint ").nth(1)?;
         let value =
@@ -92,8 +93,9 @@ pub struct Ticks {
 }
 
 impl Tick {
-    /// Reads `tick: count 4 largest_gap_ticks 70123 khz 1000000 largest_gap_ns 70123 recent_gap_ticks 512`, and complaints like `tick: TSC WENT
-    /// BACK by 7 ticks`; `None` for any other line.
+    /// Reads `tick: count 4 largest_gap_ticks 70123 khz 1000000 largest_gap_ns 70123
+    /// recent_gap_ticks 512`, and complaints like `tick: TSC WENT BACK by 7 ticks`; `None` for any
+    /// other line.
     pub fn parse(line: &str) -> Option<Tick> {
         let words = line.split("tick: ").nth(1)?;
         if words.starts_with("TSC WENT BACK") || words.starts_with("CLOCK JUMPED") {
@@ -128,7 +130,8 @@ pub enum Round {
 }
 
 impl Round {
-    /// Reads `workload: round 7 ok cpus 2 passes 912 late_ms 3` and `workload: FAILED what`; `None` for any other line.
+    /// Reads `workload: round 7 ok cpus 2 passes 912 late_ms 3` and `workload: FAILED what`; `None`
+    /// for any other line.
     pub fn parse(line: &str) -> Option<Round> {
         let words = line.split("workload: ").nth(1)?;
         if let Some(what) = words.strip_prefix("FAILED ") {

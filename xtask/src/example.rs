@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The service of `docs/write-a-service.md`, taken from the page as it stands there and built.
 //!
-//! Owns the reading of the page (a fenced block belongs to the file named on the line before it) and a package made of it under the
-//! build directory, with the workspace's settings around it. What becomes of its programs is the caller's affair.
+//! Owns the reading of the page (a fenced block belongs to the file named on the line before it)
+//! and a package made of it under the build directory, with the workspace's settings around it.
+//! What becomes of its programs is the caller's affair.
 
 use crate::bare::{self, Route};
 use crate::image::edition::Edition;

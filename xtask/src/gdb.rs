@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The emulator's debugger port (GDB's remote serial protocol), as far as it takes to read and change memory as a CPU sees it.
+//! The emulator's debugger port (GDB's remote serial protocol), as far as it takes to read and
+//! change memory as a CPU sees it.
 //!
 //! The machine stands still from the connection to the end of it.
 
@@ -62,7 +63,8 @@ impl Debugger {
         Ok(())
     }
 
-    /// A packet and its answer, each between `$` and `#` with the sum of its bytes, and acknowledged by `+`.
+    /// A packet and its answer, each between `$` and `#` with the sum of its bytes, and
+    /// acknowledged by `+`.
     fn ask(&mut self, packet: &str) -> Result<String> {
         let sum = packet.bytes().fold(0_u8, u8::wrapping_add);
         write!(self.stream.get_mut(), "${packet}#{sum:02x}")?;

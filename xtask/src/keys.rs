@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The key that images of this builder are signed with.
 //!
-//! It is made at first use, of the operating system's randomness, and kept in `target/keys`, where this user alone can read it:
-//! the secret half in `image.key`, the public half in `image.pub`, both as hexadecimal digits. The public half is compiled into every
-//! system that is built here. Without the key (`cargo clean` removes it) no image can be made any more for
-//! the systems that run already.
+//! It is made at first use, of the operating system's randomness, and kept in `target/keys`, where
+//! this user alone can read it: the secret half in `image.key`, the public half in `image.pub`,
+//! both as hexadecimal digits. The public half is compiled into every system that is built here.
+//! Without the key (`cargo clean` removes it) no image can be made any more for the systems that
+//! run already.
 
 use crate::operator;
 use crate::paths;
@@ -36,8 +37,8 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes a new key beside its place and links it there, so that nobody ever reads half a key and, of two that begin at
-/// the same time, the first one is kept.
+/// Writes a new key beside its place and links it there, so that nobody ever reads half a key and,
+/// of two that begin at the same time, the first one is kept.
 fn make(path: &Path) -> Result<()> {
     let fresh = path.with_extension(format!("new-{}", std::process::id()));
     let _ = std::fs::remove_file(&fresh);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A whole system that runs, with the operator's session open: what demos and scenario tests are written with.
+//! A whole system that runs, with the operator's session open: what demos and scenario tests are
+//! written with.
 //!
-//! Everything waits for something to be said, with a deadline that leaves out the time for which the
-//! host kept the machine waiting; nothing waits for time to pass. The end of the machine, or a panic of
-//! its core, ends every wait.
+//! Everything waits for something to be said, with a deadline that leaves out the time for which
+//! the host kept the machine waiting; nothing waits for time to pass. The end of the machine, or a
+//! panic of its core, ends every wait.
 
 use crate::evidence::Beat;
 use crate::operator::{Line, Operator, VmConsole};
@@ -15,7 +16,8 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Time limit of one wait. Generous: everything is emulated, and the developer's machine may be busy.
+/// Time limit of one wait. Generous: everything is emulated, and the developer's machine may be
+/// busy.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 /// Time limit of a whole scenario.
 const WHOLE: Duration = Duration::from_secs(900);
@@ -98,7 +100,8 @@ impl Live {
         Ok(())
     }
 
-    /// Waits for a line of the machine's console that contains `pattern`; what was said before it is passed over.
+    /// Waits for a line of the machine's console that contains `pattern`; what was said before it
+    /// is passed over.
     pub fn wait_line(&mut self, pattern: &str) -> Result<String> {
         self.wait(&format!("the machine says `{pattern}`"), |live| {
             while let Some(line) = live.said.pop_front() {
@@ -125,7 +128,8 @@ impl Live {
         })
     }
 
-    /// Passes over what a VM's console said so far; the last of those lines that contains `pattern`.
+    /// Passes over what a VM's console said so far; the last of those lines that contains
+    /// `pattern`.
     pub fn pass_over_guest(&mut self, console: &mut VmConsole, pattern: &str) -> Result<Option<String>> {
         let mut last = None;
         while let Some(line) = console.next_line(&mut self.operator)? {
@@ -139,8 +143,8 @@ impl Live {
         console.write(&mut self.operator, text)
     }
 
-    /// What the heartbeat VM says of itself once it has come beyond beat number `beat`. Beats only grow
-    /// within a life of the VM, so the newest one tells all.
+    /// What the heartbeat VM says of itself once it has come beyond beat number `beat`. Beats only
+    /// grow within a life of the VM, so the newest one tells all.
     pub fn beat_after(&mut self, beat: u64) -> Result<Beat> {
         let mut console = VmConsole::of(HEARTBEAT);
         self.wait("the heartbeat goes on", |live| {

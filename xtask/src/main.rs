@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The developer's commands: `cargo xtask COMMAND`.
 //!
-//! Owns the command line and the exit codes: 0 done, 1 failed, 2 something is missing on this machine. Each command
-//! is a module.
+//! Owns the command line and the exit codes: 0 done, 1 failed, 2 something is missing on this
+//! machine. Each command is a module.
 
 #![forbid(unsafe_code)]
 
@@ -56,9 +56,11 @@ enum Action {
     Setup,
     /// Build the core, the services, the guests and the ISO (target/image)
     Build,
-    /// Build a second version of the hypervisor and sign its image (target/image/successor-VERSION.usimage)
+    /// Build a second version of the hypervisor and sign its image
+    /// (target/image/successor-VERSION.usimage)
     Successor(successor::Options),
-    /// Build what is handed out: the tool as a Debian package, the ISO, checksums (target/release-artefacts)
+    /// Build what is handed out: the tool as a Debian package, the ISO, checksums
+    /// (target/release-artefacts)
     Release,
     /// Run every test, or those whose name contains a word
     Test(test::Options),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The operator's end of a running system, for scripts: the protocol of `api::operator` over the machine's socket.
+//! The operator's end of a running system, for scripts: the protocol of `api::operator` over the
+//! machine's socket.
 //!
 //! The operator's tool for people is `cli/`; this is the same line without its presentation.
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where things are: the repository and the build directory.
 //!
-//! Everything that a command writes lies under the build directory (`target/`, or `CARGO_TARGET_DIR`).
+//! Everything that a command writes lies under the build directory (`target/`, or
+//! `CARGO_TARGET_DIR`).
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

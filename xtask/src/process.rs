@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Child programs: run one, quietly or not, and say what went wrong.
 //!
-//! Owns the rule that a step which succeeds prints one line and a step which fails prints everything. Machines in
-//! the emulator are started by `qemu`, not here.
+//! Owns the rule that a step which succeeds prints one line and a step which fails prints
+//! everything. Machines in the emulator are started by `qemu`, not here.
 
 use anyhow::{Context, Result, bail};
 use std::io::IsTerminal;
@@ -35,7 +35,8 @@ pub fn loud(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a long step: its output is shown as it comes on a terminal, and only where it fails otherwise.
+/// Runs a long step: its output is shown as it comes on a terminal, and only where it fails
+/// otherwise.
 pub fn step(area: &str, text: &str, command: &mut Command) -> Result<()> {
     let start = Instant::now();
     announce(area, text);
@@ -85,7 +86,8 @@ fn not_started(command: &Command) -> String {
     format!("cannot start `{}`", command.get_program().to_string_lossy())
 }
 
-/// The file that `name` would start, where there is one in `PATH` or the system's folders for programs.
+/// The file that `name` would start, where there is one in `PATH` or the system's folders for
+/// programs.
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);

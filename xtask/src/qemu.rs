@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine in the emulator: its description, and the running program with its serial console.
 //!
-//! Owns QEMU's command line and the life of the child: it is ended when the value is dropped. Line patterns are
-//! waited for with a time limit; the whole console is kept in a file. What the lines mean is the caller's affair.
+//! Owns QEMU's command line and the life of the child: it is ended when the value is dropped. Line
+//! patterns are waited for with a time limit; the whole console is kept in a file. What the lines
+//! mean is the caller's affair.
 
 use crate::image::iso;
 use crate::process;
@@ -228,9 +229,9 @@ impl Running {
         }
     }
 
-    /// How long the emulator was ready to run and had no CPU of the host: the most among its threads,
-    /// as Linux counts it (Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat). Zero where the
-    /// host does not count it.
+    /// How long the emulator was ready to run and had no CPU of the host: the most among its
+    /// threads, as Linux counts it (Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat).
+    /// Zero where the host does not count it.
     fn held(&self) -> Duration {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten();
         let waited = tasks.flatten().filter_map(|task| {

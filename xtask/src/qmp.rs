@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The emulator's control socket (QMP): what a test does to the machine from outside, or looks at there.
+//! The emulator's control socket (QMP): what a test does to the machine from outside, or looks at
+//! there.
 
 use crate::qemu::Machine;
 use anyhow::{Context, Result, bail};
@@ -31,7 +32,8 @@ impl Monitor {
         Ok(monitor)
     }
 
-    /// Executes a command and returns what it returns; what comes before that (the greeting, events) is passed over.
+    /// Executes a command and returns what it returns; what comes before that (the greeting,
+    /// events) is passed over.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         writeln!(self.stream.get_mut(), "{}", json!({ "execute": command, "arguments": arguments }))?;
         let mut line = String::new();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask run`: the default system, with its console on this terminal and the operator's line in a socket.
+//! `cargo xtask run`: the default system, with its console on this terminal and the operator's line
+//! in a socket.
 //!
 //! The socket and the secret lie in `target/run`, where the operator's tool looks for them.
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Successions, driven from the host as an operator drives them.
 //!
-//! For demos, benches and scenario tests. Owns the conversation: the image goes up in parts, the plan is read, the succession begins, and its
-//! progress is followed over the operator's line, which in the middle of it changes hands.
+//! For demos, benches and scenario tests. Owns the conversation: the image goes up in parts, the
+//! plan is read, the succession begins, and its progress is followed over the operator's line,
+//! which in the middle of it changes hands.
 
 use crate::live::Live;
 use anyhow::{Result, bail, ensure};
@@ -140,7 +141,8 @@ pub struct Done {
     pub generation: u32,
     /// TSC ticks from launch to greeting.
     pub launch_ticks: u64,
-    /// TSC ticks from the request to begin to the end; without the time that the incumbent stood ready to leave.
+    /// TSC ticks from the request to begin to the end; without the time that the incumbent stood
+    /// ready to leave.
     pub total_ticks: u64,
 }
 
@@ -168,7 +170,8 @@ pub fn stand_by(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str)
     Ok(from)
 }
 
-/// Sends the image, if it is not there, reads the plan, and begins; the version that it begins from.
+/// Sends the image, if it is not there, reads the plan, and begins; the version that it begins
+/// from.
 pub fn begin(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str)) -> Result<String> {
     let mut plan = plan(live)?;
     if plan.to != version {
@@ -191,7 +194,8 @@ pub fn begin(live: &mut Live, image: &[u8], version: &str, say: &dyn Fn(&str)) -
     Ok(plan.from)
 }
 
-/// Follows a succession to whatever end it has; the incumbent leaves as soon as it can. The version that has everything then.
+/// Follows a succession to whatever end it has; the incumbent leaves as soon as it can. The version
+/// that has everything then.
 pub fn to_the_end(live: &mut Live) -> Result<String> {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -13,7 +13,8 @@ pub struct Options {
     /// The version that it says it is
     #[arg(long, default_value = NEXT)]
     version: String,
-    /// The system whose manifest it gets: a name from tests/manifests [default: services/system.toml]
+    /// The system whose manifest it gets: a name from tests/manifests [default:
+    /// services/system.toml]
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     system: String,
 }

@@ -19,8 +19,8 @@ struct Line<'a> {
     text: &'a str,
 }
 
-/// The command. With `follow` it ends when the output or the system does. JSON is an array of lines, or, with
-/// `follow`, a line each.
+/// The command. With `follow` it ends when the output or the system does. JSON is an array of
+/// lines, or, with `follow`, a line each.
 pub fn log(system: &mut System, wanted: &LogArguments, output: &mut Output<'_>) -> Result<(), Failure> {
     let (follow, from) = (wanted.follow, wanted.from.as_deref());
     if let Some(name) = from {
@@ -62,8 +62,8 @@ fn all_from(system: &mut System, mut cursor: u64) -> Result<(u64, Vec<u8>), Fail
     Ok((cursor, kept))
 }
 
-/// The end of the log, with so many lines of whom they are wanted from, if there are; and the place after it. The log may be much
-/// longer than what is wanted, and the line is slow.
+/// The end of the log, with so many lines of whom they are wanted from, if there are; and the place
+/// after it. The log may be much longer than what is wanted, and the line is slow.
 fn newest(system: &mut System, count: usize, from: Option<&str>) -> Result<(u64, Vec<u8>), Failure> {
     let (end, _) = system.log(u64::MAX)?;
     let mut span = SPAN;
@@ -107,7 +107,8 @@ fn tail(
     }
 }
 
-/// Whether a line is one that this service or VM has written, and is wanted. The console puts the name before each.
+/// Whether a line is one that this service or VM has written, and is wanted. The console puts the
+/// name before each.
 fn is_from(line: &str, from: Option<&str>) -> bool {
     let Some(from) = from else { return true };
     line.strip_prefix('[').and_then(|line| line.split_once(']')).is_some_and(|(name, _)| name == from)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Questions and commands about a succession.
 //!
-//! The operator's line moves from one hypervisor to the other in the middle, and the session with it is lost. So what is
-//! asked to look on is asked patiently: of whoever answers next.
+//! The operator's line moves from one hypervisor to the other in the middle, and the session with
+//! it is lost. So what is asked to look on is asked patiently: of whoever answers next.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,8 @@ impl System {
         answer?.ok_or_else(unanswered)
     }
 
-    /// Asks until somebody answers. For questions alone: the request may be carried out more than once.
+    /// Asks until somebody answers. For questions alone: the request may be carried out more than
+    /// once.
     fn patiently(&mut self, request: succession::Request) -> Result<succession::Reply, Failure> {
         use operator::Failure::{TimedOut, Unavailable};
         let request = Request::Succession(request);
@@ -107,8 +108,8 @@ impl System {
         self.order(succession::Request::Abort)
     }
 
-    /// Lets the incumbent leave. Whoever is asked may be gone before he answers; that is no failure here, and the status
-    /// tells what became of it.
+    /// Lets the incumbent leave. Whoever is asked may be gone before he answers; that is no failure
+    /// here, and the status tells what became of it.
     ///
     /// # Errors
     /// See [`System::stage`].

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The succession service of a system that is none: what it tells is a script, a scene per question for the status.
+//! The succession service of a system that is none: what it tells is a script, a scene per question
+//! for the status.
 
 use api::succession::{Holding, MAX_PART, Phase, Plan, Reply, Request, Status, unpack};
 
@@ -19,7 +20,8 @@ pub struct Script {
     pub staged: Vec<u8>,
     pub plan: Option<Plan>,
     pub orders: Vec<&'static str>,
-    /// The first one is now. The next one comes with the next question, but not before what it waits for was ordered.
+    /// The first one is now. The next one comes with the next question, but not before what it
+    /// waits for was ordered.
     pub scenes: Vec<Scene>,
     pub waits: Vec<(usize, &'static str)>,
     pub at: usize,

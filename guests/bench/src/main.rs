@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A guest whose checkpoints are measured: it writes all of its memory, then checkpoints and restores itself.
+//! A guest whose checkpoints are measured: it writes all of its memory, then checkpoints and
+//! restores itself.
 //!
-//! It measures nothing; VMM and checkpoint service say what a checkpoint took. Words of the command line: `fill=N` gives every N-th
-//! page contents (1), the others are written with zeros, `rounds=N` (5), `pages=N` pages are written between a checkpoint and the next
-//! step (64), `settle_ms=N` is how long it sleeps until a checkpoint is complete (2000).
+//! It measures nothing; VMM and checkpoint service say what a checkpoint took. Words of the command
+//! line: `fill=N` gives every N-th page contents (1), the others are written with zeros, `rounds=N`
+//! (5), `pages=N` pages are written between a checkpoint and the next step (64), `settle_ms=N` is
+//! how long it sleeps until a checkpoint is complete (2000).
 #![no_std]
 #![no_main]
 
@@ -37,7 +39,8 @@ fn main(boot: &Boot) {
     }
     println!("bench: {} MiB are written", boot.memory() >> 20);
     for round in 0..=boot.number("rounds", 5) {
-        // What is in memory, this count too, is that of the checkpoint when the call returns for the second time.
+        // What is in memory, this count too, is that of the checkpoint when the call returns for
+        // the second time.
         if !bench.round(round) {
             return;
         }
@@ -87,6 +90,7 @@ impl Bench<'_> {
 
 /// Writes the first word of a page that lies beyond the image.
 fn write(page: u64, word: u64) {
-    // SAFETY: the loader maps all memory one to one, and nothing of this program lies from `FREE` on.
+    // SAFETY: the loader maps all memory one to one, and nothing of this program lies from `FREE`
+    // on.
     unsafe { ((page * PAGE_SIZE) as *mut u64).write_volatile(word) };
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A guest that says how long it was ever kept from running.
 //!
-//! Every `period_ms` (100) of TSC time it prints `beat N missed M max_gap_us G`: M counts the times that two beats were more than
-//! `limit_ms` (500) apart, G is the longest time between two. With `beats=N` it powers off after N; with `quiet=K` it
-//! prints every K-th beat only. With `touch=P` each beat writes into P pages (at most 256), so that there is something for a
-//! checkpoint to keep and for a restore to put back.
+//! Every `period_ms` (100) of TSC time it prints `beat N missed M max_gap_us G`: M counts the times
+//! that two beats were more than `limit_ms` (500) apart, G is the longest time between two. With
+//! `beats=N` it powers off after N; with `quiet=K` it prints every K-th beat only. With `touch=P`
+//! each beat writes into P pages (at most 256), so that there is something for a checkpoint to keep
+//! and for a restore to put back.
 #![no_std]
 #![no_main]
 

@@ -24,7 +24,8 @@ pub fn all(_: &Boot, _: u32) -> (u64, &'static str) {
 
 /// The virtualization extension, which the guest has not been told of.
 fn virtualization() -> [(&'static str, Option<u64>); 9] {
-    // SAFETY: if they are refused they change nothing; if not, the guest finds out what the try is for.
+    // SAFETY: if they are refused they change nothing; if not, the guest finds out what the try is
+    // for.
     unsafe {
         [
             ("vmrun", attempt!("vmrun rax", inout("rax") 0x1000u64 => _)),

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A guest that tries everything it can reach, and must neither die of it nor harm anyone else.
 //!
-//! Without a word on its command line it tries ports, MSRs, CPUID, instructions and memory that is not there, and ends with
-//! `hostile: done`. `quick` tries a sample. One word selects a single try or a way to end: `ports`, `msrs`, `cpuid`,
-//! `instructions`, `memory`, `bad-state`, `triple-fault`, `spin`, `halt`, `flood`, `wild-jump`.
+//! Without a word on its command line it tries ports, MSRs, CPUID, instructions and memory that is
+//! not there, and ends with `hostile: done`. `quick` tries a sample. One word selects a single try
+//! or a way to end: `ports`, `msrs`, `cpuid`, `instructions`, `memory`, `bad-state`,
+//! `triple-fault`, `spin`, `halt`, `flood`, `wild-jump`.
 #![no_std]
 #![no_main]
 
@@ -18,7 +19,8 @@ use guest_rt::{cpu, println, trap};
 
 guest_rt::entry!(main);
 
-/// Name of a try, and the try: called with the step at which to sample; returns a count and what it is a count of.
+/// Name of a try, and the try: called with the step at which to sample; returns a count and what it
+/// is a count of.
 type Try = (&'static str, fn(&Boot, u32) -> (u64, &'static str));
 
 const TRIES: [Try; 5] = [

@@ -4,9 +4,11 @@
 use guest_rt::attempt;
 use guest_rt::boot::Boot;
 
-/// Registers whose nonsense would end the try rather than show anything: APIC base and x2APIC (interrupt storms), EFER.
+/// Registers whose nonsense would end the try rather than show anything: APIC base and x2APIC
+/// (interrupt storms), EFER.
 const SPARED: [core::ops::RangeInclusive<u32>; 3] = [0x1b..=0x1b, 0x800..=0x8ff, 0xc000_0080..=0xc000_0080];
-/// Addresses in nonsense lie beyond any memory, so that a VMM that is told to write there has to refuse.
+/// Addresses in nonsense lie beyond any memory, so that a VMM that is told to write there has to
+/// refuse.
 const BEYOND: u64 = 1 << 45;
 
 /// Reads and writes every register.
@@ -44,7 +46,8 @@ fn read(msr: u32) -> Option<u64> {
 }
 
 fn write(msr: u32, value: u64) {
-    // SAFETY: no register but the spared ones changes how this program runs; it uses no FS, GS or SYSCALL.
+    // SAFETY: no register but the spared ones changes how this program runs; it uses no FS, GS or
+    // SYSCALL.
     let _ =
         unsafe { attempt!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32) };
 }

@@ -14,7 +14,8 @@ pub fn all(_: &Boot, step: u32) -> (u64, &'static str) {
         let value =
             if ends_the_try(port) { 0 } else { (u32::from(port) | 1 << 20).wrapping_mul(0x9e37_79b9) };
         answered += u64::from(read(port) != 0xff);
-        // SAFETY: no device of this guest writes memory by itself; what a port does to the VM is what is being tried.
+        // SAFETY: no device of this guest writes memory by itself; what a port does to the VM is
+        // what is being tried.
         unsafe { asm!("out dx, al", in("dx") port, in("al") value as u8, options(nostack)) };
         if port % 251 == 0 && !(-3..=0).any(|before: i16| ends_the_try(port.wrapping_add_signed(-before))) {
             wide(port, value);
@@ -38,7 +39,8 @@ fn wide(port: u16, value: u32) {
     }
 }
 
-/// String I/O, which a VMM may do or refuse, but must survive: within memory, and to an address that is not memory.
+/// String I/O, which a VMM may do or refuse, but must survive: within memory, and to an address
+/// that is not memory.
 fn strings() {
     let mut buffer = [0u8; 64];
     let nowhere = 0xd000_0000u64;

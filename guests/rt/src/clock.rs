@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The paravirtual clock: system time in nanoseconds, from the TSC and a page that the VMM keeps.
 //!
-//! Follows Linux, Documentation/virt/kvm/x86/msr.rst. Reading it leaves the guest not even once; the page is read anew each time, so
-//! a VMM that changes it is seen at once.
+//! Follows Linux, Documentation/virt/kvm/x86/msr.rst. Reading it leaves the guest not even once;
+//! the page is read anew each time, so a VMM that changes it is seen at once.
 
 use super::cpu::{cpuid, wrmsr};
 use core::sync::atomic::{AtomicU64, Ordering, fence};

@@ -23,7 +23,8 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
 #[must_use]
 pub fn rdmsr(msr: u32) -> u64 {
     let (low, high): (u32, u32);
-    // SAFETY: reading a register of this kind changes no memory; if it does not exist, the guest stops with a report.
+    // SAFETY: reading a register of this kind changes no memory; if it does not exist, the guest
+    // stops with a report.
     unsafe { asm!("rdmsr", in("ecx") msr, out("eax") low, out("edx") high, options(nostack)) };
     u64::from(high) << 32 | u64::from(low)
 }
@@ -56,7 +57,8 @@ pub fn out8(port: u16, value: u8) {
 
 /// Lets interrupts in and waits for one; they are off again afterwards.
 pub fn wait_for_interrupt() {
-    // SAFETY: the interrupt entries keep every register; STI takes effect after HLT has begun, so none is missed.
+    // SAFETY: the interrupt entries keep every register; STI takes effect after HLT has begun, so
+    // none is missed.
     unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
 }
 

@@ -24,8 +24,9 @@ pub fn call(function: u64, token: &[u8; 16], argument: u64) -> (u64, u64) {
         u64::from_le_bytes(bytes)
     };
     let (status, result);
-    // SAFETY: RBX is put back; the call changes RAX and RBX only. After a restore the memory is that of the checkpoint, taken
-    // at this very instruction, so what the compiler keeps in registers still holds.
+    // SAFETY: RBX is put back; the call changes RAX and RBX only. After a restore the memory is
+    // that of the checkpoint, taken at this very instruction, so what the compiler keeps in
+    // registers still holds.
     unsafe {
         asm!(
             "xchg rbx, {token}",

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The library OS of a small guest: a program that is a whole VM.
 //!
-//! Owns the entry by the protocol of `abi::guest`, the stack, descriptor tables and exceptions, the console, one
-//! timer, and the ways out. A guest names its main function with [`entry!`] and needs nothing else. Single CPU,
-//! no heap, no memory management: the loader's identity map stays.
+//! Owns the entry by the protocol of `abi::guest`, the stack, descriptor tables and exceptions, the
+//! console, one timer, and the ways out. A guest names its main function with [`entry!`] and needs
+//! nothing else. Single CPU, no heap, no memory management: the loader's identity map stays.
 #![no_std]
 
 pub mod boot;
@@ -17,7 +17,8 @@ pub mod trap;
 
 core::arch::global_asm!(include_str!("start.S"));
 
-/// Names the function `fn(&guest_rt::boot::Boot)` that the guest consists of. When it returns, the guest powers off.
+/// Names the function `fn(&guest_rt::boot::Boot)` that the guest consists of. When it returns, the
+/// guest powers off.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
@@ -39,7 +40,8 @@ unsafe extern "Rust" {
 extern "C" fn understudy_guest_start(page: *const abi::guest::BootPage) -> ! {
     trap::install();
     serial::set_up();
-    // SAFETY: the protocol of `abi::guest` says that RDI holds the address of a boot page, which nobody writes.
+    // SAFETY: the protocol of `abi::guest` says that RDI holds the address of a boot page, which
+    // nobody writes.
     let boot = boot::Boot::new(unsafe { &*page });
     understudy_guest_main(&boot);
     power::off()

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Descriptor tables, exceptions, and instructions that are allowed to fault.
 //!
-//! [`attempt!`](crate::attempt) runs one instruction and says whether it faulted; any other exception is reported
-//! and ends the guest. Interrupts are acknowledged and otherwise only end a HLT.
+//! [`attempt!`](crate::attempt) runs one instruction and says whether it faulted; any other
+//! exception is reported and ends the guest. Interrupts are acknowledged and otherwise only end a
+//! HLT.
 
 use core::arch::asm;
 use core::cell::UnsafeCell;
@@ -83,8 +84,9 @@ pub fn end_attempt() -> Option<u64> {
     FAULTED.swap(0, Relaxed).checked_sub(1)
 }
 
-/// Runs one instruction (or a sequence without use of the stack) that may fault, with the operands of `asm!`.
-/// Evaluates to the vector of the fault, if there was one. Has to stand in an `unsafe` block.
+/// Runs one instruction (or a sequence without use of the stack) that may fault, with the operands
+/// of `asm!`. Evaluates to the vector of the fault, if there was one. Has to stand in an `unsafe`
+/// block.
 #[macro_export]
 macro_rules! attempt {
     ($instruction:literal $(, $($operand:tt)*)?) => {{

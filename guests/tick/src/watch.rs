@@ -3,10 +3,12 @@
 //!
 //! - The TSC never goes back.
 //! - System time never goes back.
-//! - Between two readings, system time moves as the TSC does, to 100 microseconds and a thousandth of the gap: no jump.
+//! - Between two readings, system time moves as the TSC does, to 100 microseconds and a thousandth
+//!   of the gap: no jump.
 //! - So it does since the start, to a millisecond and a thousandth: no creeping away.
 //!
-//! A thousandth is far more than two calibrations of one TSC differ by, and far less than a blackout.
+//! A thousandth is far more than two calibrations of one TSC differ by, and far less than a
+//! blackout.
 
 use core::fmt::{self, Write};
 use guest_rt::clock::Clock;
@@ -88,8 +90,8 @@ impl Watch {
         self.largest_gap_ns = (reading.nanoseconds - last.nanoseconds).max(self.largest_gap_ns);
     }
 
-    /// Nanoseconds by which the clocks disagree on the time between two readings, where that is too much; also where system time
-    /// went back.
+    /// Nanoseconds by which the clocks disagree on the time between two readings, where that is too
+    /// much; also where system time went back.
     fn disagreement(&self, from: Reading, to: Reading, tolerance: u64) -> Option<u64> {
         let by_tsc = self.to_nanoseconds(to.tsc - from.tsc);
         let Some(by_clock) = to.nanoseconds.checked_sub(from.nanoseconds) else {

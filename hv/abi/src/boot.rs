@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the root service is given: slots that are filled, and a description of the estate.
 //!
-//! The root service starts with RDI = address of its [`BootInfo`], RSI = address of its IPC buffer, and a stack.
+//! The root service starts with RDI = address of its [`BootInfo`], RSI = address of its IPC buffer,
+//! and a stack.
 
 /// Slots of the root service's CSpace that are filled at boot.
 pub mod slot {
@@ -18,7 +19,8 @@ pub mod slot {
     pub const MACHINE: CPtr = 5;
     /// All I/O ports.
     pub const PORTS: CPtr = 6;
-    /// The first CPU; as many follow as there are ([`super::BootInfo::cpu_count`], at most [`super::MAX_CPUS`]).
+    /// The first CPU; as many follow as there are ([`super::BootInfo::cpu_count`], at most
+    /// [`super::MAX_CPUS`]).
     pub const FIRST_CPU: CPtr = 16;
     /// Untyped memory, module frames and free slots follow as `BootInfo` says.
     pub const FIRST_OTHER: CPtr = 128;
@@ -36,8 +38,8 @@ pub mod counter {
     pub const DISTURBANCES: u64 = 3;
 }
 
-/// The interrupt line by which instances ring each other (`MachineRing`): no pin of an I/O APIC. Its vector, which both sides have to
-/// know, is 0x40 more.
+/// The interrupt line by which instances ring each other (`MachineRing`): no pin of an I/O APIC.
+/// Its vector, which both sides have to know, is 0x40 more.
 pub const DOORBELL: u64 = 159;
 /// "UNDERSTU" as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"UNDERSTU");
@@ -95,7 +97,8 @@ pub struct UntypedInfo {
     pub size_bits: u64,
 }
 
-/// One boot module: `slots` frame capabilities from `first_slot` on, which follow each other in memory.
+/// One boot module: `slots` frame capabilities from `first_slot` on, which follow each other in
+/// memory.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct ModuleInfo {

@@ -2,9 +2,9 @@
 //! Messages that the core sends to a handler on behalf of a thread.
 //!
 //! They arrive by the handler's endpoint as calls of the thread, marked by
-//! [`crate::message::Info::is_fault`]; the label is the [`Fault`]. A reply with label 0 lets the thread go on
-//! (for a page fault: execute the instruction again; for [`Fault::SealedWrite`]: run the vCPU again); a reply with
-//! any other label leaves it suspended.
+//! [`crate::message::Info::is_fault`]; the label is the [`Fault`]. A reply with label 0 lets the
+//! thread go on (for a page fault: execute the instruction again; for [`Fault::SealedWrite`]: run
+//! the vCPU again); a reply with any other label leaves it suspended.
 
 /// Why a thread stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +14,8 @@ pub enum Fault {
     Page = 1,
     /// Any other exception. Words: vector, error code, RIP, RSP.
     Exception = 2,
-    /// A vCPU, or a write on its behalf, met a page that is sealed. Words: guest-physical address of the page, 0, 0, 0.
-    /// Sent to the pager of the guest space.
+    /// A vCPU, or a write on its behalf, met a page that is sealed. Words: guest-physical address
+    /// of the page, 0, 0, 0. Sent to the pager of the guest space.
     SealedWrite = 3,
 }
 

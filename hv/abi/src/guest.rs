@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a VMM starts a small guest of `guests/rt`, and the few ports that such a guest counts on.
 //!
-//! Image: a static ELF64 whose `PT_LOAD` segments lie at [`LOWEST_IMAGE`] or above; each is copied to its
-//! *physical* address and the rest of it filled with zeros. (The default base of the linker, 4 MiB, does.)
+//! Image: a static ELF64 whose `PT_LOAD` segments lie at [`LOWEST_IMAGE`] or above; each is copied
+//! to its *physical* address and the rest of it filled with zeros. (The default base of the linker,
+//! 4 MiB, does.)
 //!
 //! Entry, at the ELF's entry point, on vCPU 0:
 //!
-//! - 64-bit mode, CPL 0, RFLAGS = 2. CR0 = [`CR0`], CR4 = [`CR4`], EFER = [`EFER`], CR3 = [`PAGE_TABLES`].
-//! - CS: attributes [`CODE_ATTRIBUTES`], selector 8; SS, DS, ES, FS, GS: [`DATA_ATTRIBUTES`], selector 16; bases 0, limits
-//!   4 GiB - 1. TR: [`TASK_ATTRIBUTES`], limit 0x67; LDTR: unusable. GDTR and IDTR: base 0, limit 0 (the guest loads its own).
-//! - RDI = [`BOOT_PAGE`], the guest-physical address of a [`BootPage`]. Every other general register is 0: no stack.
-//! - Page tables at [`PAGE_TABLES`]: one PML4 page, one PDPT page and [`MAPPED_GIB`] page directories, which map the first
-//!   [`MAPPED_GIB`] GiB one to one in 2 MiB pages (present, writable, supervisor), whether there is memory or not.
+//! - 64-bit mode, CPL 0, RFLAGS = 2. CR0 = [`CR0`], CR4 = [`CR4`], EFER = [`EFER`], CR3 =
+//!   [`PAGE_TABLES`].
+//! - CS: attributes [`CODE_ATTRIBUTES`], selector 8; SS, DS, ES, FS, GS: [`DATA_ATTRIBUTES`],
+//!   selector 16; bases 0, limits 4 GiB - 1. TR: [`TASK_ATTRIBUTES`], limit 0x67; LDTR: unusable.
+//!   GDTR and IDTR: base 0, limit 0 (the guest loads its own).
+//! - RDI = [`BOOT_PAGE`], the guest-physical address of a [`BootPage`]. Every other general
+//!   register is 0: no stack.
+//! - Page tables at [`PAGE_TABLES`]: one PML4 page, one PDPT page and [`MAPPED_GIB`] page
+//!   directories, which map the first [`MAPPED_GIB`] GiB one to one in 2 MiB pages (present,
+//!   writable, supervisor), whether there is memory or not.
 //!
-//! Memory is one range from 0 to [`BootPage::memory`]; what is not there (local APIC page, I/O APIC) is not memory.
+//! Memory is one range from 0 to [`BootPage::memory`]; what is not there (local APIC page, I/O
+//! APIC) is not memory.
 
 /// "UNDERGST" as a little-endian word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"UNDERGST");

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Hypercalls: what a program inside a guest can ask of the system, by VMMCALL.
 //!
-//! Discovery: CPUID leaf [`LEAF_SIGNATURE`] returns the highest leaf in EAX and [`SIGNATURE`] in EBX, ECX, EDX;
-//! leaf [`LEAF_FEATURES`] returns [`VERSION`] in EAX and a bit per function (bit n = function n) in EBX. (The leaves
-//! from 0x4000_0000 on belong to the KVM-compatible clock.)
+//! Discovery: CPUID leaf [`LEAF_SIGNATURE`] returns the highest leaf in EAX and [`SIGNATURE`] in
+//! EBX, ECX, EDX; leaf [`LEAF_FEATURES`] returns [`VERSION`] in EAX and a bit per function (bit n =
+//! function n) in EBX. (The leaves from 0x4000_0000 on belong to the KVM-compatible clock.)
 //!
-//! Call: RAX = [`MAGIC`] | function, RBX, RCX = the two halves of the token (little-endian bytes 0-7 and 8-15), RDX =
-//! argument. Return: RAX = status, RBX = result. Any privilege level may call; the token decides.
+//! Call: RAX = [`MAGIC`] | function, RBX, RCX = the two halves of the token (little-endian bytes
+//! 0-7 and 8-15), RDX = argument. Return: RAX = status, RBX = result. Any privilege level may call;
+//! the token decides.
 
 /// CPUID leaf with the signature.
 pub const LEAF_SIGNATURE: u32 = 0x4000_0100;
@@ -20,8 +21,8 @@ pub const VERSION: u32 = 1;
 /// Upper bits of RAX of every call.
 pub const MAGIC: u64 = 0x5553_0000;
 
-/// Checkpoint the whole computer. RBX on return: the checkpoint's id. Returns twice: [`CREATED`] at once,
-/// [`RESTORED`] after each restore.
+/// Checkpoint the whole computer. RBX on return: the checkpoint's id. Returns twice: [`CREATED`] at
+/// once, [`RESTORED`] after each restore.
 pub const CHECKPOINT: u64 = 1;
 /// Restore the checkpoint whose id is in RDX. Does not return where it succeeds.
 pub const RESTORE: u64 = 2;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Messages: the info word and the IPC buffer.
 //!
-//! Words 0 to 3 of a message travel in registers; the rest, and the capabilities, in the IPC buffer, a page
-//! that the core and the thread share.
+//! Words 0 to 3 of a message travel in registers; the rest, and the capabilities, in the IPC
+//! buffer, a page that the core and the thread share.
 
 /// Words that travel in registers.
 pub const REGISTER_WORDS: usize = 4;
@@ -15,7 +15,8 @@ pub const MAX_CAPS: usize = 4;
 
 /// Word of the IPC buffer where the capabilities to be sent are named (`MAX_CAPS` words, as CPtr).
 pub const CAPS_WORD: usize = 480;
-/// Word of the IPC buffer where the slots for received capabilities are named (`MAX_CAPS` words; 0 refuses).
+/// Word of the IPC buffer where the slots for received capabilities are named (`MAX_CAPS` words; 0
+/// refuses).
 pub const RECEIVE_SLOTS_WORD: usize = 484;
 
 /// The IPC buffer: words 0 to 3 are the place of the register words and are not read by the core.
@@ -29,7 +30,8 @@ const _: () = assert!(core::mem::size_of::<IpcBuffer>() == 4096);
 
 /// What a message is: label, number of words, number of capabilities.
 ///
-/// Bits 0-9 words, 12-14 capabilities, 15 "a notification, not a message", 16 "a fault", 32-63 label.
+/// Bits 0-9 words, 12-14 capabilities, 15 "a notification, not a message", 16 "a fault", 32-63
+/// label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info(pub u64);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Object types and their sizes.
 //!
-//! Every object owns whole, naturally aligned pages of a power-of-two size (ADR 0002), so that memory
-//! is accounted for, taken back and handed over page by page.
+//! Every object owns whole, naturally aligned pages of a power-of-two size (ADR 0002), so that
+//! memory is accounted for, taken back and handed over page by page.
 
 /// What a capability refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The page that a VMM and the core share for one virtual CPU, and the exits.
 //!
-//! The vocabulary is neutral as to the vendor of the processor. `VcpuRun` takes what the VMM marked in
-//! [`VcpuPage::dirty`], runs the guest, and returns with [`VcpuPage::exit`] and its `info` words set. The core
-//! trusts nothing in the page: what the processor would refuse ends as [`Exit::InvalidState`].
+//! The vocabulary is neutral as to the vendor of the processor. `VcpuRun` takes what the VMM marked
+//! in [`VcpuPage::dirty`], runs the guest, and returns with [`VcpuPage::exit`] and its `info` words
+//! set. The core trusts nothing in the page: what the processor would refuse ends as
+//! [`Exit::InvalidState`].
 
 /// Groups of state in [`VcpuPage`].
 pub mod group {
-    /// General registers, RIP, RSP, RFLAGS, CR0-CR4, EFER, CS attributes: exported at every exit; imported
-    /// when dirty (general registers, RIP, RSP and RFLAGS only: the rest belongs to [`SYSTEM`]).
+    /// General registers, RIP, RSP, RFLAGS, CR0-CR4, EFER, CS attributes: exported at every exit;
+    /// imported when dirty (general registers, RIP, RSP and RFLAGS only: the rest belongs to
+    /// [`SYSTEM`]).
     pub const BASIC: u64 = 1;
     /// Segments, descriptor tables, control and debug registers, EFER, XCR0.
     pub const SYSTEM: u64 = 2;
@@ -36,8 +38,8 @@ pub enum Exit {
     Window = 4,
     /// HLT.
     Halt = 5,
-    /// An I/O instruction. info0 = port, info1 = bytes | 1 << 8 for IN | 1 << 9 for a string | 1 << 10 for REP,
-    /// info2 = RIP of the next instruction.
+    /// An I/O instruction. info0 = port, info1 = bytes | 1 << 8 for IN | 1 << 9 for a string | 1 <<
+    /// 10 for REP, info2 = RIP of the next instruction.
     Io = 6,
     /// CPUID.
     Cpuid = 7,
@@ -45,9 +47,11 @@ pub enum Exit {
     Msr = 8,
     /// VMMCALL (or VMCALL).
     Hypercall = 9,
-    /// No, or too narrow, a nested mapping. info0 = guest-physical address, info1 = access ([`access`]).
+    /// No, or too narrow, a nested mapping. info0 = guest-physical address, info1 = access
+    /// ([`access`]).
     Memory = 10,
-    /// An exception that the core must keep from the guest (machine check). info0 = vector, info1 = error code.
+    /// An exception that the core must keep from the guest (machine check). info0 = vector, info1 =
+    /// error code.
     Exception = 11,
     /// The guest shut down (triple fault).
     Shutdown = 12,
@@ -124,8 +128,9 @@ pub mod instruction {
     pub const RDPRU: u64 = 7;
 }
 
-/// Event to inject, and event whose delivery an exit cut short: bits 0-7 vector, 8-10 [`event`] type, 11 "has an error
-/// code", 31 valid, 32-63 error code (APM vol. 2, 15.20; SDM vol. 3C, 25.8.3 has the same fields).
+/// Event to inject, and event whose delivery an exit cut short: bits 0-7 vector, 8-10 [`event`]
+/// type, 11 "has an error code", 31 valid, 32-63 error code (APM vol. 2, 15.20; SDM vol. 3C, 25.8.3
+/// has the same fields).
 pub mod event {
     /// External interrupt.
     pub const INTERRUPT: u64 = 0 << 8;
@@ -140,8 +145,9 @@ pub mod event {
     /// The event is there at all.
     pub const VALID: u64 = 1 << 31;
 
-    /// Checks that an event can be injected, if there is one: VMRUN refuses others, here or in the emulator (which refuses vector
-    /// 31 too). The one rule for all who take events from somebody else: the core at import, and a saved state when it is loaded.
+    /// Checks that an event can be injected, if there is one: VMRUN refuses others, here or in the
+    /// emulator (which refuses vector 31 too). The one rule for all who take events from somebody
+    /// else: the core at import, and a saved state when it is loaded.
     #[must_use]
     pub const fn is_injectable(word: u64) -> bool {
         if word & VALID == 0 {
@@ -174,7 +180,8 @@ pub mod gpr {
     pub const R15: usize = 15;
 }
 
-/// A segment register. `attributes` as in a VMCB: bits 0-7 type, S, DPL, P; 8-11 AVL, L, D/B, G (APM vol. 2, 15.5).
+/// A segment register. `attributes` as in a VMCB: bits 0-7 type, S, DPL, P; 8-11 AVL, L, D/B, G
+/// (APM vol. 2, 15.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Segment {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The three kinds of address.
 //!
-//! A value of each type is in its domain: physical addresses below 2^52, virtual addresses canonical for
-//! 48 bits, guest-physical addresses below 2^48 (what nested tables of four levels translate).
+//! A value of each type is in its domain: physical addresses below 2^52, virtual addresses
+//! canonical for 48 bits, guest-physical addresses below 2^48 (what nested tables of four levels
+//! translate).
 
 use crate::PageSize;
 
@@ -23,7 +24,8 @@ macro_rules! address {
                 if $valid { Some(Self($raw)) } else { None }
             }
 
-            /// The address of a number that the caller knows to be one. Never for values from outside.
+            /// The address of a number that the caller knows to be one. Never for values from
+            /// outside.
             ///
             /// # Panics
             /// If it is none.

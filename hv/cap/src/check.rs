@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The invariants, as a program.
 //!
-//! For tests alone (feature `check`): no image contains it. Takes time in the number of slots, and no memory.
+//! For tests alone (feature `check`): no image contains it. Takes time in the number of slots, and
+//! no memory.
 
 use abi::object::ObjectType;
 use abi::{PAGE_BITS, PAGE_SIZE};
@@ -48,7 +49,8 @@ pub fn check(slots: &impl Slots, all: impl Iterator<Item = SlotRef> + Clone) -> 
             reached += roots(slots, slot, filled)?;
         }
     }
-    // Links have counterparts, so whatever is not reached goes in circles, and `all` holds a slot of it.
+    // Links have counterparts, so whatever is not reached goes in circles, and `all` holds a slot
+    // of it.
     if reached == filled { Ok(()) } else { Err(Violation { invariant: 2, slot: SLOT_UNKNOWN }) }
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Commands that derive, move and delete single capabilities.
 //!
-//! Each is decoded (everything is checked, nothing changes) into a value that only decoding can make, and then
-//! performed (nothing can fail). Rights that the *CNodes* need are the caller's to check.
+//! Each is decoded (everything is checked, nothing changes) into a value that only decoding can
+//! make, and then performed (nothing can fail). Rights that the *CNodes* need are the caller's to
+//! check.
 
 use abi::error::Error;
 use abi::object::ObjectType;
@@ -31,12 +32,13 @@ pub struct Derive {
 }
 
 impl Derive {
-    /// Derive a capability to the same object, with the rights of the source that `rights` has as well, and with a badge
-    /// (0 keeps the source's).
+    /// Derive a capability to the same object, with the rights of the source that `rights` has as
+    /// well, and with a badge (0 keeps the source's).
     ///
     /// # Errors
-    /// `InvalidCapability` for an empty source, `InvalidArgument` for untyped memory (it has one capability,
-    /// so that its books have one place) and for a badge where none can be given, `SlotOccupied`.
+    /// `InvalidCapability` for an empty source, `InvalidArgument` for untyped memory (it has one
+    /// capability, so that its books have one place) and for a badge where none can be given,
+    /// `SlotOccupied`.
     pub fn mint(
         slots: &impl Slots,
         from: SlotRef,
@@ -58,7 +60,8 @@ impl Derive {
         cap.rights = source.rights().and(rights).bits();
         cap.flags = 0;
         cap.extra = 0;
-        // What the source alone stands for (the mapping of a frame, the core's notes) stays with it.
+        // What the source alone stands for (the mapping of a frame, the core's notes) stays with
+        // it.
         cap.aux = 0;
         cap.badge = match (takes_badge, badge) {
             (true, 0) => source.badge,
@@ -71,8 +74,8 @@ impl Derive {
     /// Derive a capability to some of the ports, with the rights of the source.
     ///
     /// # Errors
-    /// `InvalidCapability` for what is no port range, `MissingRights` without MANAGE, `OutOfRange` for ports outside
-    /// the source's or in the wrong order, `SlotOccupied`.
+    /// `InvalidCapability` for what is no port range, `MissingRights` without MANAGE, `OutOfRange`
+    /// for ports outside the source's or in the wrong order, `SlotOccupied`.
     pub fn ports(
         slots: &impl Slots,
         from: SlotRef,
@@ -98,11 +101,12 @@ impl Derive {
         Ok(Self { parent: from, to, cap: Cap::ports(first, last, source.rights()) })
     }
 
-    /// Derive the capability to an interrupt line from that to the machine. Whether the line exists and has none yet,
-    /// the caller knows.
+    /// Derive the capability to an interrupt line from that to the machine. Whether the line exists
+    /// and has none yet, the caller knows.
     ///
     /// # Errors
-    /// `InvalidCapability` for what is not the machine, `MissingRights` without MANAGE, `SlotOccupied`.
+    /// `InvalidCapability` for what is not the machine, `MissingRights` without MANAGE,
+    /// `SlotOccupied`.
     pub fn interrupt(slots: &impl Slots, machine: SlotRef, to: SlotRef, line: u64) -> Result<Self, Error> {
         let source = filled(slots, machine)?;
         if source.kind() != ObjectType::Machine {
@@ -151,8 +155,8 @@ impl Move {
 
 /// A capability that is about to go: `CNodeDelete`.
 ///
-/// Between decoding and performing, the core destroys the object if [`Delete::is_last`], and undoes what the
-/// capability alone stands for (the mapping of a frame).
+/// Between decoding and performing, the core destroys the object if [`Delete::is_last`], and undoes
+/// what the capability alone stands for (the mapping of a frame).
 #[derive(Debug)]
 pub struct Delete {
     slot: SlotRef,

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Making objects out of untyped memory.
 //!
-//! Memory is handed out from the bottom up. The books of an untyped capability are a *watermark* (pages handed
-//! out, `badge`) and a *clear mark* (`aux`): every page from the watermark up to the clear mark is zero. When
-//! nothing is derived from it any more, all of it is free again and nothing about it is known.
+//! Memory is handed out from the bottom up. The books of an untyped capability are a *watermark*
+//! (pages handed out, `badge`) and a *clear mark* (`aux`): every page from the watermark up to the
+//! clear mark is zero. When nothing is derived from it any more, all of it is free again and
+//! nothing about it is known.
 //!
-//! Objects are made of zeroed pages only. Clearing takes long, so it is done in steps of bounded size, each of which
-//! is entered in the books: a system call that stops between two steps loses nothing when it begins again. Untyped
-//! memory made of untyped memory is not cleared; its own books begin with nothing known.
+//! Objects are made of zeroed pages only. Clearing takes long, so it is done in steps of bounded
+//! size, each of which is entered in the books: a system call that stops between two steps loses
+//! nothing when it begins again. Untyped memory made of untyped memory is not cleared; its own
+//! books begin with nothing known.
 
 use abi::error::Error;
 use abi::object::ObjectType;
@@ -81,7 +83,8 @@ struct Books {
 impl Books {
     /// The books as they are in truth: memory without objects is free as a whole.
     fn read(slots: &impl Slots, slot: SlotRef, cap: &Cap) -> Self {
-        // A watermark of 0 means that nothing was handed out since the clearing began: the mark holds.
+        // A watermark of 0 means that nothing was handed out since the clearing began: the mark
+        // holds.
         if cap.badge != 0 && !tree::has_descendants(slots, slot) {
             return Self { used: 0, clear: 0 };
         }
@@ -129,10 +132,12 @@ pub enum Step {
 }
 
 impl Retype {
-    /// The objects go to `count` slots from `to` on. That these are slots of one CNode, the caller knows.
+    /// The objects go to `count` slots from `to` on. That these are slots of one CNode, the caller
+    /// knows.
     ///
     /// # Errors
-    /// `InvalidCapability` for what is not untyped, `MissingRights` without MANAGE, `NotEnoughMemory`, `SlotOccupied`.
+    /// `InvalidCapability` for what is not untyped, `MissingRights` without MANAGE,
+    /// `NotEnoughMemory`, `SlotOccupied`.
     pub fn decode(slots: &impl Slots, untyped: SlotRef, shape: Shape, to: SlotRef) -> Result<Self, Error> {
         let cap = filled(slots, untyped)?;
         if cap.kind() != ObjectType::Untyped {
@@ -188,8 +193,8 @@ impl Clearing {
 
     /// Enter into the books that the memory has been cleared.
     ///
-    /// Pages left out to align the objects are given up here, and not only when the objects are made:
-    /// otherwise the clear mark would claim them.
+    /// Pages left out to align the objects are given up here, and not only when the objects are
+    /// made: otherwise the clear mark would claim them.
     pub fn done(self, slots: &mut impl Slots) -> Retype {
         let Self { mut retype, pages } = self;
         retype.clear += pages;

@@ -12,8 +12,8 @@ use abi::rights::Rights;
 /// Bytes from one slot to the next.
 pub const SLOT_SIZE: u64 = 1 << SLOT_BITS;
 
-/// The place of a slot: a multiple of [`SLOT_SIZE`] that is not zero (in the core, an address), so that
-/// the following slot of a CNode is [`SlotRef::after`].
+/// The place of a slot: a multiple of [`SLOT_SIZE`] that is not zero (in the core, an address), so
+/// that the following slot of a CNode is [`SlotRef::after`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotRef(NonZeroU64);
 
@@ -139,7 +139,8 @@ impl Cap {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Links {
-    /// The elder sibling; the parent, marked, in the first child; 0 in the first of the roots that are siblings.
+    /// The elder sibling; the parent, marked, in the first child; 0 in the first of the roots that
+    /// are siblings.
     pub(crate) prev: u64,
     /// The younger sibling; the parent, marked, in the last child; 0 likewise.
     pub(crate) next: u64,
@@ -182,8 +183,8 @@ impl Links {
 
 /// Access to all slots.
 ///
-/// Capability and links are written apart, so that a change in the neighbourhood never touches the words
-/// that another CPU may be reading without a lock.
+/// Capability and links are written apart, so that a change in the neighbourhood never touches the
+/// words that another CPU may be reading without a lock.
 pub trait Slots {
     /// What is in the slot.
     fn read(&self, slot: SlotRef) -> Slot;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The tree of derivations.
 //!
-//! Every capability has a first and a last child and two siblings; the outer links of the first and the last child
-//! lead back to the parent. So every operation here touches a handful of slots, however many
-//! capabilities there are: in particular, [`unlink`] puts the children in their parent's place by changing
-//! four links. (One list in pre-order with a depth per entry, which needs fewer links, cannot do that: taking an
-//! entry out would make its children descendants of the sibling before it.)
+//! Every capability has a first and a last child and two siblings; the outer links of the first and
+//! the last child lead back to the parent. So every operation here touches a handful of slots,
+//! however many capabilities there are: in particular, [`unlink`] puts the children in their
+//! parent's place by changing four links. (One list in pre-order with a depth per entry, which
+//! needs fewer links, cannot do that: taking an entry out would make its children descendants of
+//! the sibling before it.)
 //!
 //! Functions here check nothing about rights; the commands in the sibling modules do.
 
@@ -40,7 +41,8 @@ fn change(slots: &mut impl Slots, slot: SlotRef, with: impl FnOnce(&mut Links)) 
     slots.write_links(slot, links);
 }
 
-/// Make the neighbour at the end of `link`, on the elder side, point to `to` (a raw link) where it pointed to us.
+/// Make the neighbour at the end of `link`, on the elder side, point to `to` (a raw link) where it
+/// pointed to us.
 fn set_before(slots: &mut impl Slots, link: u64, to: u64) {
     match Link::decode(link) {
         Link::None => {}
@@ -75,7 +77,8 @@ pub fn insert_child(slots: &mut impl Slots, parent: SlotRef, slot: SlotRef, cap:
     slots.write_cap(slot, cap);
 }
 
-/// Empty a slot. The children of its capability become children of its parent; the capability is returned.
+/// Empty a slot. The children of its capability become children of its parent; the capability is
+/// returned.
 pub fn unlink(slots: &mut impl Slots, slot: SlotRef) -> Cap {
     let old = slots.read(slot);
     slots.write_cap(slot, Cap::NULL);
@@ -144,11 +147,13 @@ pub fn children<S: Slots>(slots: &S, slot: SlotRef) -> impl Iterator<Item = Slot
     })
 }
 
-/// The next slot to empty so that in the end nothing is derived from the capability in `root`; `None` when done.
+/// The next slot to empty so that in the end nothing is derived from the capability in `root`;
+/// `None` when done.
 ///
-/// The caller finalises what is in it (unmaps, stops, ...) and then calls [`unlink`]; what was derived from
-/// that becomes a child of `root` and has its turn. After every step the tree is consistent and the work left
-/// is less, so it may stop between any two steps and begin again later.
+/// The caller finalises what is in it (unmaps, stops, ...) and then calls [`unlink`]; what was
+/// derived from that becomes a child of `root` and has its turn. After every step the tree is
+/// consistent and the work left is less, so it may stop between any two steps and begin again
+/// later.
 #[must_use]
 pub fn revoke_next(slots: &impl Slots, root: SlotRef) -> Option<SlotRef> {
     SlotRef::new(slots.read(root).links.first)
@@ -156,8 +161,9 @@ pub fn revoke_next(slots: &impl Slots, root: SlotRef) -> Option<SlotRef> {
 
 /// Whether no other capability refers to the same object: who deletes this one destroys the object.
 ///
-/// All capabilities to an object that can come to an end (one made of memory, or an interrupt line) stand together
-/// (invariant 5), so a look at the neighbours is enough. For ports and the machine the answer means nothing.
+/// All capabilities to an object that can come to an end (one made of memory, or an interrupt line)
+/// stand together (invariant 5), so a look at the neighbours is enough. For ports and the machine
+/// the answer means nothing.
 #[must_use]
 pub fn is_last(slots: &impl Slots, slot: SlotRef) -> bool {
     let this = slots.read(slot);

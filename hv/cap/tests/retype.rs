@@ -13,7 +13,8 @@ use common::{Table, slot};
 
 const BASE: u64 = 0x10_0000;
 
-/// Slots and the memory behind an untyped capability of 16 pages; a page is one byte: 0 is zero, else dirty.
+/// Slots and the memory behind an untyped capability of 16 pages; a page is one byte: 0 is zero,
+/// else dirty.
 struct World {
     table: Table,
     dirty: Vec<bool>,

@@ -85,8 +85,8 @@ pub fn find<'a>(memory: &'a impl Physical, root: Root, signature: &[u8; 4]) -> O
     })
 }
 
-/// Physical address of the root pointer: in the EFI configuration table if there is an EFI system table, in the
-/// areas of a BIOS otherwise.
+/// Physical address of the root pointer: in the EFI configuration table if there is an EFI system
+/// table, in the areas of a BIOS otherwise.
 #[must_use]
 pub fn root_address(memory: &impl Physical, efi_system_table: Option<u64>) -> Option<u64> {
     match efi_system_table {

@@ -67,7 +67,8 @@ impl Madt {
         }
     }
 
-    /// Reads the table (signature and checksum have been looked at). Entries that are cut off or make no sense are passed over.
+    /// Reads the table (signature and checksum have been looked at). Entries that are cut off or
+    /// make no sense are passed over.
     #[must_use]
     pub fn parse(table: &[u8]) -> Self {
         let mut madt = Self::empty();

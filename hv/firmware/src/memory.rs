@@ -121,7 +121,8 @@ impl<const N: usize> RangeSet<N> {
         }
     }
 
-    /// Puts `range` at `index`. False if `index` is free for the next range because something shorter had to go.
+    /// Puts `range` at `index`. False if `index` is free for the next range because something
+    /// shorter had to go.
     fn put(&mut self, index: usize, range: Range) -> bool {
         if self.ranges.is_full() {
             let shortest = (0..self.ranges.len()).min_by_key(|&i| self.ranges[i].size);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Rendezvous of callers and receivers.
 //!
-//! Owns the state of an endpoint: at any moment either callers wait for a receiver, or receivers for a caller, or
-//! nobody waits. Works over ids and moves no message: what is said, and to whom the reply goes, is the kernel's.
+//! Owns the state of an endpoint: at any moment either callers wait for a receiver, or receivers
+//! for a caller, or nobody waits. Works over ids and moves no message: what is said, and to whom
+//! the reply goes, is the kernel's.
 #![no_std]
 #![forbid(unsafe_code)]
 

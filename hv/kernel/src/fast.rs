@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The short way of a call and of its answer, within one CPU.
 //!
-//! It does what [`crate::ipc`] does, for the common case: up to four words and no capabilities, the partner is waiting on this CPU and nobody
-//! more important is ready. Everything is looked at before anything is changed; whatever is out of the ordinary is left to the
-//! long way, so that no error and no rule is decided here.
+//! It does what [`crate::ipc`] does, for the common case: up to four words and no capabilities, the
+//! partner is waiting on this CPU and nobody more important is ready. Everything is looked at
+//! before anything is changed; whatever is out of the ordinary is left to the long way, so that no
+//! error and no rule is decided here.
 
 use crate::state::{self, CpuState};
 use crate::{thread as threads, time};
@@ -106,7 +107,8 @@ fn find<T: Object>(thread: Ref<Thread>, cptr: u64, right: Rights) -> Option<(Ref
     Some((Ref::from_address(cap.object)?, cap.badge))
 }
 
-/// Who waits at an endpoint; for one of another CPU, an answer that means the long way to both callers.
+/// Who waits at an endpoint; for one of another CPU, an answer that means the long way to both
+/// callers.
 fn local_waiting(endpoint: Ref<Endpoint>) -> Waiting<Ref<Thread>> {
     if endpoint.home.cpu() != state::here() {
         return Waiting::Nobody;
@@ -114,7 +116,8 @@ fn local_waiting(endpoint: Ref<Endpoint>) -> Waiting<Ref<Thread>> {
     endpoint.meeting.waiting()
 }
 
-/// Somebody is ready whom a thread may not pass by, or has to take turns with (the long way sees to the timer).
+/// Somebody is ready whom a thread may not pass by, or has to take turns with (the long way sees to
+/// the timer).
 fn outranked(cpu: &CpuState, thread: Ref<Thread>) -> bool {
     cpu.ready.highest().is_some_and(|highest| highest >= thread.priority.get())
 }

@@ -61,7 +61,8 @@ fn report(thread: Ref<Thread>, fault: Fault, words: [u64; 4]) {
     tell(fault, words);
 }
 
-/// Say that a thread stopped; not each time if it happens all the time, since a line takes the CPU for milliseconds.
+/// Say that a thread stopped; not each time if it happens all the time, since a line takes the CPU
+/// for milliseconds.
 fn tell(fault: Fault, words: [u64; 4]) {
     let count = STOPPED.fetch_add(1, Ordering::Relaxed) + 1;
     let now = cpu::rdtsc();

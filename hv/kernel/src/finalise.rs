@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The end of capabilities and objects.
 //!
-//! Everything here holds the world. Deleting is a sequence of bounded steps ([`delete_step`]), consistent after each: a caller that
-//! stops between two of them begins again later. An object dies with its last capability; what a capability alone
-//! stands for (the mapping of a frame, a binding to a thread) goes with each.
+//! Everything here holds the world. Deleting is a sequence of bounded steps ([`delete_step`]),
+//! consistent after each: a caller that stops between two of them begins again later. An object
+//! dies with its last capability; what a capability alone stands for (the mapping of a frame, a
+//! binding to a thread) goes with each.
 
 use crate::hold::Hold;
 use crate::{lookup, state, thread};
@@ -42,9 +43,10 @@ pub enum Progress {
     More,
 }
 
-/// The first CNode that nobody can name any more but that is not empty yet (its address), or 0. Its last capability has moved into
-/// its own slot 0, which no user can reach: there it still stands for the memory in the tree. `badge` names the next such CNode, `aux` the
-/// slot up to which this one is empty. So nesting, which is the user's to choose, needs no recursion.
+/// The first CNode that nobody can name any more but that is not empty yet (its address), or 0. Its
+/// last capability has moved into its own slot 0, which no user can reach: there it still stands
+/// for the memory in the tree. `badge` names the next such CNode, `aux` the slot up to which this
+/// one is empty. So nesting, which is the user's to choose, needs no recursion.
 static DOOMED: AtomicU64 = AtomicU64::new(0);
 
 /// One step towards emptying a slot, and towards the end of what only it kept alive.
@@ -59,7 +61,8 @@ pub fn delete_step(slot: SlotRef, hold: &Hold) -> Result<Progress, Error> {
         return Ok(Progress::Done);
     }
     take_out(slot, hold);
-    // Empty by now or not, and maybe a CNode with things in it is left over: the next step finds out.
+    // Empty by now or not, and maybe a CNode with things in it is left over: the next step finds
+    // out.
     Ok(Progress::More)
 }
 
@@ -114,8 +117,9 @@ fn doom(slot: SlotRef, cap: &Cap) {
     DOOMED.store(cap.object, Ordering::Relaxed);
 }
 
-/// A step towards emptying a slot: undo what its capability stands for, end its object if it is the last one. What has been undone
-/// after a step that was not the last is undone for good; the object is whole, if poorer, and the next step goes on from there.
+/// A step towards emptying a slot: undo what its capability stands for, end its object if it is the
+/// last one. What has been undone after a step that was not the last is undone for good; the object
+/// is whole, if poorer, and the next step goes on from there.
 fn take_out(slot: SlotRef, hold: &Hold) -> Progress {
     let cap = peek(slot);
     if cap.flags & EMBEDDED != 0 {
@@ -251,8 +255,9 @@ pub fn embed(source: SlotRef, slot: SlotRef, rights: Rights) -> Result<Cap, Erro
     Ok(cap)
 }
 
-/// Empties a slot of an object that is empty already, or whose capability is not the last one to its object and stands for nothing more.
-/// False if the world has to be held for it; then nothing has changed. With the lock held.
+/// Empties a slot of an object that is empty already, or whose capability is not the last one to
+/// its object and stands for nothing more. False if the world has to be held for it; then nothing
+/// has changed. With the lock held.
 pub fn drop_copy(slot: SlotRef) -> bool {
     if peek(slot).is_null() {
         return true;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an operation holds: nothing, the capability lock, or the lock with every other CPU stopped.
 //!
-//! Adding a capability or a mapping takes the lock. What destroys (deletes, unmaps, moves, suspends) stops the others as well: they
-//! stand in [`park`], outside of any operation, until it is over. So reading never needs a lock: a CPU that is inside an operation
-//! cannot be stopped in the middle of it. What cuts a right of one guest only visits the CPUs that may use it. A CPU that waits for the
-//! lock is between operations, and parks when asked. See `docs/adr/0010-no-partition-stops-another.md`.
+//! Adding a capability or a mapping takes the lock. What destroys (deletes, unmaps, moves,
+//! suspends) stops the others as well: they stand in [`park`], outside of any operation, until it
+//! is over. So reading never needs a lock: a CPU that is inside an operation cannot be stopped in
+//! the middle of it. What cuts a right of one guest only visits the CPUs that may use it. A CPU
+//! that waits for the lock is between operations, and parks when asked. See
+//! `docs/adr/0010-no-partition-stops-another.md`.
 
 use crate::{inbox, state, vcpu_run};
 use abi::error::Error;
@@ -66,8 +68,8 @@ impl Hold {
     /// Nothing.
     pub const NONE: Self = Self { grip: Grip::None };
 
-    /// Take hold. The caller must not keep anything that it looked up before: while this waits, this CPU may be stopped and
-    /// anything may die, the current thread included.
+    /// Take hold. The caller must not keep anything that it looked up before: while this waits,
+    /// this CPU may be stopped and anything may die, the current thread included.
     pub fn take(grip: Grip) -> Self {
         if grip >= Grip::Lock {
             let (this, me) = (state::local(), percpu::cpu_index() as u32);
@@ -103,7 +105,8 @@ impl Hold {
         self.grip == Grip::World
     }
 
-    /// Waits until each CPU of a set has been between two operations, and outside of any guest, since this was called.
+    /// Waits until each CPU of a set has been between two operations, and outside of any guest,
+    /// since this was called.
     pub fn visit(&self, cpus: u64) {
         assert!(self.grip >= Grip::Lock, "one visit at a time");
         // Whoever is stopped is there.
@@ -123,14 +126,16 @@ impl Hold {
         }
     }
 
-    /// No CPU holds a translation of a user space: every CPU has left its tables to stop ([`leave_cpu`]) and
-    /// loads them anew when it goes on. This is where a flush obligation of the page-table engine is spent.
+    /// No CPU holds a translation of a user space: every CPU has left its tables to stop
+    /// ([`leave_cpu`]) and loads them anew when it goes on. This is where a flush obligation of the
+    /// page-table engine is spent.
     pub fn flush_everywhere(&self) {
         assert!(self.is_world(), "translations are cut with the world stopped");
         space::flush_all();
     }
 
-    /// No CPU holds a translation of what has left the window: this one flushes, the others do before they go on ([`park`]).
+    /// No CPU holds a translation of what has left the window: this one flushes, the others do
+    /// before they go on ([`park`]).
     pub fn flush_window_everywhere(&self, flush: WindowFlush) {
         assert!(self.is_world(), "the window shrinks with the world stopped");
         flush.spend(|| {
@@ -161,7 +166,8 @@ impl Drop for Hold {
     }
 }
 
-/// Take what belongs to objects off this CPU: the registers of a vCPU, the tables of a space. Either may die while the world is stopped.
+/// Take what belongs to objects off this CPU: the registers of a vCPU, the tables of a space.
+/// Either may die while the world is stopped.
 fn leave_cpu() {
     vcpu_run::abandon(state::local());
     if let Some(svm) = state::local().svm.get() {
@@ -170,14 +176,16 @@ fn leave_cpu() {
     space::activate(space::kernel_root());
 }
 
-/// Load the tables of the current thread again, if it still exists. Loading them flushes what was cached of them.
+/// Load the tables of the current thread again, if it still exists. Loading them flushes what was
+/// cached of them.
 fn return_to_cpu() {
     if let Some(current) = state::local().current.get() {
         space::activate(current.space_root.get());
     }
 }
 
-/// Let the others run for as long as they were stopped last time: whoever stops the world in a loop takes half of it at most.
+/// Let the others run for as long as they were stopped last time: whoever stops the world in a loop
+/// takes half of it at most.
 fn give_turn() {
     let resumed = RESUMED.load(Ordering::Relaxed);
     let stopped_for = resumed.saturating_sub(STOPPED.load(Ordering::Relaxed));
@@ -204,13 +212,15 @@ fn stop_others() {
             cpu::pause();
         }
     }
-    // What is on its way between CPUs has to arrive: an object must not die while an inbox still names it.
+    // What is on its way between CPUs has to arrive: an object must not die while an inbox still
+    // names it.
     for index in state::online() {
         inbox::drain_for(index);
     }
 }
 
-/// Acknowledges a visit; if another CPU has stopped the world, stands still until it is over. Called between operations only.
+/// Acknowledges a visit; if another CPU has stopped the world, stands still until it is over.
+/// Called between operations only.
 pub fn park() {
     let epoch = EPOCH.load(Ordering::Acquire);
     let this = state::local();

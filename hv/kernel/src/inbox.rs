@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What one CPU asks of another without a lock: wake this thread, take this call, end it, look at this notification, give this object.
+//! What one CPU asks of another without a lock: wake this thread, take this call, end it, look at
+//! this notification, give this object.
 //!
-//! Each CPU has a list that the others push to and that it takes whole. Items are objects, linked through a word of their own, named by
-//! address and kind in one word. A thread in transit is off every queue, so it is in one inbox at most; other items note
-//! that they are in one ([`Post`]).
+//! Each CPU has a list that the others push to and that it takes whole. Items are objects, linked
+//! through a word of their own, named by address and kind in one word. A thread in transit is off
+//! every queue, so it is in one inbox at most; other items note that they are in one ([`Post`]).
 
 use crate::hold::{Grip, Hold};
 use crate::state::{self, CpuState};
@@ -40,7 +41,8 @@ pub fn send_call(thread: Ref<Thread>, cpu: usize) {
     send(cpu, thread.address() | CALL, &thread.get().post.next);
 }
 
-/// Let the CPU where a thread's call waits see whether its time is over. It gets there after the call, if that was sent there.
+/// Let the CPU where a thread's call waits see whether its time is over. It gets there after the
+/// call, if that was sent there.
 pub fn send_cancel(thread: Ref<Thread>, cpu: usize) {
     send_once(&thread.get().cancel, thread.address() | CANCEL, cpu);
 }
@@ -100,7 +102,8 @@ fn link_of(item: u64) -> Option<&'static AtomicU64> {
     Some(&post.next)
 }
 
-/// Take what others have sent to a CPU, behind what it has not dealt with yet, in the order it was sent.
+/// Take what others have sent to a CPU, behind what it has not dealt with yet, in the order it was
+/// sent.
 fn collect(cpu: &CpuState) {
     let mut item = cpu.inbox.swap(0, Ordering::AcqRel);
     if item == 0 {
@@ -141,8 +144,8 @@ fn needs_lock(item: u64) -> bool {
             .is_some_and(|caller| caller.grant.get() && Info(caller.info.get()).caps() > 0)
 }
 
-/// Deal with what is in this CPU's inbox. Called between operations: it may wait for the lock. If other CPUs send as fast as this
-/// one reads, interrupts have their turn in between.
+/// Deal with what is in this CPU's inbox. Called between operations: it may wait for the lock. If
+/// other CPUs send as fast as this one reads, interrupts have their turn in between.
 pub fn drain() {
     let cpu = state::local();
     for _ in 0..ITEMS_AT_ONCE {
@@ -154,7 +157,8 @@ pub fn drain() {
             return;
         }
         if needs_lock(first) {
-            // Taking the lock may park this CPU, and whoever stopped it deals with the item then: look again.
+            // Taking the lock may park this CPU, and whoever stopped it deals with the item then:
+            // look again.
             let hold = Hold::take(Grip::Lock);
             if cpu.pending.get() == first {
                 take_first(cpu);
@@ -207,7 +211,8 @@ fn handle_object(kind: u64, address: u64, hold: &Hold) -> Option<()> {
         }
         _ => {
             let notification = Ref::<Notification>::from_address(address)?;
-            // Before its home is read: who raises it after that sends it anew. Its waiter may be on another CPU by now.
+            // Before its home is read: who raises it after that sends it anew. Its waiter may be on
+            // another CPU by now.
             notification.post.release();
             notify::tell(notification, hold);
         }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Interrupts: of the timer, of other CPUs, of devices.
 //!
-//! A device's interrupt becomes a signal to the notification that is bound to its line. A level-triggered line is masked until
-//! it is acknowledged; an edge-triggered one is not, since an edge that comes while a line is masked would be lost.
+//! A device's interrupt becomes a signal to the notification that is bound to its line. A
+//! level-triggered line is masked until it is acknowledged; an edge-triggered one is not, since an
+//! edge that comes while a line is masked would be lost.
 
 use crate::{hold, inbox, notify, state, thread, time};
 use core::sync::atomic::Ordering;
@@ -23,7 +24,8 @@ pub fn enter(vector: u8) {
         _ => {}
     }
     if !cpu.in_window.get() {
-        // What other CPUs sent while this one was in user mode has waited for its interrupt; it may have come with this one.
+        // What other CPUs sent while this one was in user mode has waited for its interrupt; it may
+        // have come with this one.
         thread::finish();
     }
 }
@@ -43,7 +45,8 @@ fn device(gsi: usize) {
     }
 }
 
-/// A non-maskable interrupt: nothing is known of where it hit, so nothing is touched. It may be what takes this CPU away.
+/// A non-maskable interrupt: nothing is known of where it hit, so nothing is touched. It may be
+/// what takes this CPU away.
 pub fn nmi() {
     park::on_nmi();
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Call, receive, reply.
 //!
-//! An endpoint lives on the CPU of its receivers (its home). A call from there meets the receiver at once and takes no lock; a call from another CPU
-//! is sent to the home's inbox and taken there; the reply wakes the caller the same way. A receive on another CPU asks the home for
-//! the endpoint, and is executed again until it has it. Nobody else is interrupted. A reply object moves the same way.
+//! An endpoint lives on the CPU of its receivers (its home). A call from there meets the receiver
+//! at once and takes no lock; a call from another CPU is sent to the home's inbox and taken there;
+//! the reply wakes the caller the same way. A receive on another CPU asks the home for the
+//! endpoint, and is executed again until it has it. Nobody else is interrupted. A reply object
+//! moves the same way.
 
 use crate::hold::{Abort, Grip, Hold, Outcome};
 use crate::lookup;
@@ -36,7 +38,8 @@ pub fn call(thread: Ref<Thread>, hold: &Hold) -> Outcome {
     begin(thread, endpoint, info, (cap.badge, cap.rights().has(Rights::GRANT)), deadline, hold)
 }
 
-/// A thread (the current one) calls an endpoint, for itself or (with its fault words set) because it faulted.
+/// A thread (the current one) calls an endpoint, for itself or (with its fault words set) because
+/// it faulted.
 pub fn begin(
     thread: Ref<Thread>,
     endpoint: Ref<Endpoint>,
@@ -67,7 +70,8 @@ pub fn begin(
     Ok(())
 }
 
-/// The CPU of an object, plus one: this one if it had none, or one that has left (who waits in it waits on).
+/// The CPU of an object, plus one: this one if it had none, or one that has left (who waits in it
+/// waits on).
 fn live_home(object: Wait, hold: &Hold) -> Result<u32, Abort> {
     let home = object.home().take_free(state::here());
     if state::takes_part(home) {
@@ -94,7 +98,8 @@ fn bring_home(object: Wait, hold: &Hold) -> Outcome {
     Err(Abort::Again)
 }
 
-/// Another CPU asks for an endpoint: it gets it with those who call, unless threads of this one receive on it.
+/// Another CPU asks for an endpoint: it gets it with those who call, unless threads of this one
+/// receive on it.
 pub fn give_endpoint(endpoint: Ref<Endpoint>, asker: u32, hold: &Hold) {
     if endpoint.home.cpu() != state::here() && !hold.is_world() {
         return;
@@ -105,7 +110,8 @@ pub fn give_endpoint(endpoint: Ref<Endpoint>, asker: u32, hold: &Hold) {
     }
 }
 
-/// Another CPU asks for a reply object: it gets it with the caller in it, unless a thread of this one receives with it.
+/// Another CPU asks for a reply object: it gets it with the caller in it, unless a thread of this
+/// one receives with it.
 pub fn give_reply(reply: Ref<Reply>, asker: u32, hold: &Hold) {
     if reply.home.cpu() != state::here() && !hold.is_world() {
         return;
@@ -129,7 +135,8 @@ pub fn arrive(caller: Ref<Thread>, hold: &Hold) {
     }
 }
 
-/// A caller that is on no queue meets the first receiver, which is returned and on no queue, or waits.
+/// A caller that is on no queue meets the first receiver, which is returned and on no queue, or
+/// waits.
 fn meet(caller: Ref<Thread>, endpoint: Ref<Endpoint>, hold: &Hold) -> Option<Ref<Thread>> {
     let Waiting::Receivers(receiver) = endpoint.meeting.waiting() else {
         caller.state.set(ThreadState::Calling);
@@ -193,7 +200,8 @@ fn copy_message(from: Ref<Thread>, to: Ref<Thread>, info: Info, caps: usize, hol
     target.rsi.set(Info::new(info.label(), words).with_caps(moved).0);
 }
 
-/// Derive what the sender names into the slots that the receiver names, until one of them does not fit.
+/// Derive what the sender names into the slots that the receiver names, until one of them does not
+/// fit.
 fn copy_caps(from: Ref<Thread>, to: Ref<Thread>, caps: usize, hold: &Hold) -> usize {
     if hold.need(Grip::Lock).is_err() || from.buffer.get() == 0 || to.buffer.get() == 0 {
         return 0;
@@ -259,7 +267,8 @@ pub fn receive(thread: Ref<Thread>, hold: &Hold) -> Outcome {
     receive_on(thread, endpoint, reply, hold)
 }
 
-/// Answer whoever a reply object holds. The caller is returned if it is to be made ready on this CPU.
+/// Answer whoever a reply object holds. The caller is returned if it is to be made ready on this
+/// CPU.
 fn answer(thread: Ref<Thread>, reply: Ref<Reply>, hold: &Hold) -> Result<Option<Ref<Thread>>, Abort> {
     bring_home(Wait::Reply(reply), hold)?;
     let Some(caller) = reply.caller.get() else { return Ok(None) };
@@ -287,7 +296,8 @@ fn answer(thread: Ref<Thread>, reply: Ref<Reply>, hold: &Hold) -> Result<Option<
     Ok(None)
 }
 
-/// Decode of a receive: the endpoint is at home here, and what the first caller brings can be taken.
+/// Decode of a receive: the endpoint is at home here, and what the first caller brings can be
+/// taken.
 fn ready_to_receive(endpoint: Ref<Endpoint>, hold: &Hold) -> Outcome {
     bring_home(Wait::Endpoint(endpoint), hold)?;
     if let Waiting::Callers(caller) = endpoint.meeting.waiting()

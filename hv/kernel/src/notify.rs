@@ -26,10 +26,11 @@ pub fn signal(thread: Ref<Thread>) -> Outcome {
 
 /// OR flags (1 for none) into a notification and wake whoever waits. From any CPU.
 pub fn raise(notification: Ref<Notification>, flags: u64) {
-    // The waiter sets its home before it looks at the word (`wait`); both are sequentially consistent, so one of the two sees the
-    // other.
+    // The waiter sets its home before it looks at the word (`wait`); both are sequentially
+    // consistent, so one of the two sees the other.
     let before = notification.word.fetch_or(if flags == 0 { 1 } else { flags }, Ordering::SeqCst);
-    // Whoever set the first flag tells the waiter; until that is taken there is nothing to add, and no CPU to disturb.
+    // Whoever set the first flag tells the waiter; until that is taken there is nothing to add, and
+    // no CPU to disturb.
     if before == 0 {
         tell(notification, &Hold::NONE);
     }
@@ -45,7 +46,8 @@ pub fn tell(notification: Ref<Notification>, hold: &Hold) {
     }
 }
 
-/// If the thread of a notification is blocked in a way that flags end, end it. On its CPU, or with the world held.
+/// If the thread of a notification is blocked in a way that flags end, end it. On its CPU, or with
+/// the world held.
 fn look(notification: Ref<Notification>) {
     let Some(waiter) = notification.thread.get() else { return };
     // One that calls has given its cells away; flags do not end its call.
@@ -68,7 +70,8 @@ fn look(notification: Ref<Notification>) {
     thread::make_ready(waiter);
 }
 
-/// The binding of a thread is about to be undone: if it waits for that very notification, nobody would wake it. With the world held.
+/// The binding of a thread is about to be undone: if it waits for that very notification, nobody
+/// would wake it. With the world held.
 pub fn end_bound_wait(thread: Ref<Thread>, hold: &Hold) {
     if thread.state.get() == ThreadState::Waiting && thread.waits_for.get().is_none() {
         thread::detach(thread);
@@ -126,7 +129,8 @@ pub fn wait(thread: Ref<Thread>, hold: &Hold) -> Outcome {
         return Err(Abort::Error(Error::TimedOut));
     }
     thread.state.set(ThreadState::Waiting);
-    // The bound one is not noted here: the binding may be undone while the thread waits, and the notification die.
+    // The bound one is not noted here: the binding may be undone while the thread waits, and the
+    // notification die.
     thread.waits_for.set((!mine).then_some(notification));
     time::set_deadline(thread, deadline);
     thread::block_current(state::local());

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! All state of the core that is not in an object: one record per CPU.
 //!
-//! A record's cells belong to its CPU; its atomics may be touched by all. Lock order: there is one lock ([`crate::hold`]).
+//! A record's cells belong to its CPU; its atomics may be touched by all. Lock order: there is one
+//! lock ([`crate::hold`]).
 
 use abi::boot::MAX_CPUS;
 use core::cell::Cell;

@@ -25,14 +25,16 @@ pub fn enter() {
     thread::finish();
 }
 
-/// An outcome other than success: take hold and decode again, tell the caller, or let it execute the call again.
+/// An outcome other than success: take hold and decode again, tell the caller, or let it execute
+/// the call again.
 fn settle(first: Abort) {
     let mut abort = first;
     loop {
         match abort {
             Abort::Need(grip) => {
                 let Some(thread) = state::local().current.get() else { return };
-                // Whoever stops this CPU while it waits may suspend the thread, or move it: then it makes the call anew.
+                // Whoever stops this CPU while it waits may suspend the thread, or move it: then it
+                // makes the call anew.
                 thread::rewind(thread);
                 let hold = Hold::take(grip);
                 if state::local().current.get() != Some(thread) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The life of a thread: ready, running, blocked, stopped; and the switch from one to another.
 //!
-//! Functions that touch another CPU's queues say so: their caller holds the world. What a thread waits for is in the thread, so that
-//! it can be taken out of any wait from outside.
+//! Functions that touch another CPU's queues say so: their caller holds the world. What a thread
+//! waits for is in the thread, so that it can be taken out of any wait from outside.
 
 use crate::hold::Hold;
 use crate::state::{self, CpuState};
@@ -46,7 +46,8 @@ pub fn block_current(cpu: &CpuState) {
     cpu.current.set(None);
 }
 
-/// Let a thread run next that was just made runnable by the one that blocked, unless somebody more important is ready. On this CPU.
+/// Let a thread run next that was just made runnable by the one that blocked, unless somebody more
+/// important is ready. On this CPU.
 pub fn hand_over(cpu: &CpuState, thread: Ref<Thread>) {
     forget_deadline(thread);
     thread.set_wait(None);
@@ -70,7 +71,8 @@ pub fn enter(cpu: &CpuState, thread: Ref<Thread>) {
     context::set_current(&thread.get().context);
 }
 
-/// End of every way into the core: choose who runs, see to the timer. Waits here while nobody is ready.
+/// End of every way into the core: choose who runs, see to the timer. Waits here while nobody is
+/// ready.
 pub fn finish() {
     let cpu = state::local();
     if cpu.reschedule.get() || cpu.current.get().is_none() {
@@ -149,15 +151,16 @@ pub fn forget_deadline(thread: Ref<Thread>) {
     }
 }
 
-/// Take a thread out of whatever it does, so that it is on no queue. With the world held, or for a thread of this CPU whose cells
-/// are here.
+/// Take a thread out of whatever it does, so that it is on no queue. With the world held, or for a
+/// thread of this CPU whose cells are here.
 pub fn detach(thread: Ref<Thread>) {
     forget_deadline(thread);
     leave(thread);
     thread.set_wait(None);
 }
 
-/// Take a thread whose cells are this CPU's (or with the world held) off the queue or out of the object that it is in.
+/// Take a thread whose cells are this CPU's (or with the world held) off the queue or out of the
+/// object that it is in.
 pub fn leave(thread: Ref<Thread>) {
     match thread.state.get() {
         ThreadState::Inactive | ThreadState::Transit => {}
@@ -219,7 +222,8 @@ pub fn fail(thread: Ref<Thread>, error: Error, hold: &Hold) {
         thread.context.rax.set(error.number());
         wake(thread, hold);
     } else if Info(thread.info.get()).label() == Fault::SealedWrite as u32 {
-        // It was not at fault: the system call that met the seal is executed again, and meets whoever is the pager then.
+        // It was not at fault: the system call that met the seal is executed again, and meets
+        // whoever is the pager then.
         wake(thread, hold);
     } else {
         // Its fault was not answered: it cannot go on.

@@ -43,8 +43,8 @@ fn wake_at(thread: Ref<Thread>, deadline: u64) {
     cpu.timer_stale.set(true);
 }
 
-/// As [`set_deadline`], for a thread of this CPU whose wait will end soon, as a rule: the latest one of these is kept out of the list until
-/// the timer fires.
+/// As [`set_deadline`], for a thread of this CPU whose wait will end soon, as a rule: the latest
+/// one of these is kept out of the list until the timer fires.
 pub fn defer(cpu: &CpuState, thread: Ref<Thread>, deadline: u64) {
     settle(cpu);
     thread.until.store(deadline, Ordering::Relaxed);
@@ -106,7 +106,8 @@ fn expire(cpu: &CpuState, now: u64) -> bool {
     if home == state::here() {
         end_wait(first, &Hold::NONE);
     } else if state::takes_part(home) {
-        // What the thread waits in belongs to another CPU, which may be answering it at this moment. That CPU is asked.
+        // What the thread waits in belongs to another CPU, which may be answering it at this
+        // moment. That CPU is asked.
         put_off(first, now);
         inbox::send_cancel(first, home as usize - 1);
     } else {
@@ -137,7 +138,8 @@ fn end_wait(thread: Ref<Thread>, hold: &Hold) {
     }
 }
 
-/// Another CPU says that the deadline of a thread's call has passed. If that waits here still, it ends.
+/// Another CPU says that the deadline of a thread's call has passed. If that waits here still, it
+/// ends.
 pub fn cancel(thread: Ref<Thread>, hold: &Hold) {
     // The call may be another one by now: its own deadline counts.
     let Some(wait) = thread.wait().filter(|_| has_passed(thread.until.load(Ordering::Relaxed))) else {
@@ -173,7 +175,8 @@ pub fn fired() {
         begin_slice(cpu, current);
         if cpu.ready.any_at(current.priority.get()) {
             cpu.reschedule.set(true);
-            // Also if the thread runs a guest: its system call is wound back, and it is executed again at its next turn.
+            // Also if the thread runs a guest: its system call is wound back, and it is executed
+            // again at its next turn.
             thread::rotate(cpu);
         }
     }

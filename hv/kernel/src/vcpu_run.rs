@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `VcpuRun`: a vCPU runs until something concerns its VMM.
 //!
-//! The path from an exit to the VMM takes no lock. What concerns the core alone (an interrupt of the machine, a sealed page that
-//! nobody has to be asked about) is dealt with here. Between two rounds interrupts are let in; then the vCPU, its thread or its
-//! memory may have been taken away by another CPU, so the system call is wound back before and executed again if anything happened.
+//! The path from an exit to the VMM takes no lock. What concerns the core alone (an interrupt of
+//! the machine, a sealed page that nobody has to be asked about) is dealt with here. Between two
+//! rounds interrupts are let in; then the vCPU, its thread or its memory may have been taken away
+//! by another CPU, so the system call is wound back before and executed again if anything happened.
 
 use crate::hold::{Abort, Grip, Hold, Outcome};
 use crate::invoke::{Opened, ask_pager, open_page};
@@ -77,10 +78,12 @@ pub fn run(thread: Ref<Thread>, hold: &Hold) -> Outcome {
     }
 }
 
-/// Have a vCPU to oneself until [`release`]: nobody runs it or touches its state, and its registers are on this CPU or in memory.
+/// Have a vCPU to oneself until [`release`]: nobody runs it or touches its state, and its registers
+/// are on this CPU or in memory.
 ///
 /// # Errors
-/// `Busy` if another thread has it, `Again` while another CPU still holds its registers, which is asked to save them.
+/// `Busy` if another thread has it, `Again` while another CPU still holds its registers, which is
+/// asked to save them.
 pub fn claim(vcpu: Ref<Vcpu>) -> Outcome {
     match vcpu.running_on.compare_exchange(0, state::here(), Ordering::SeqCst, Ordering::Relaxed) {
         Ok(_) => {}
@@ -99,7 +102,8 @@ pub fn claim(vcpu: Ref<Vcpu>) -> Outcome {
     }
 }
 
-/// Another CPU wants the registers of a vCPU that this one holds: saves them, unless a thread has the vCPU now.
+/// Another CPU wants the registers of a vCPU that this one holds: saves them, unless a thread has
+/// the vCPU now.
 pub fn evict(vcpu: Ref<Vcpu>) {
     if let Some(svm) = state::local().svm.get()
         && vcpu.running_on.compare_exchange(0, SAVING, Ordering::SeqCst, Ordering::Relaxed).is_ok()
@@ -109,7 +113,8 @@ pub fn evict(vcpu: Ref<Vcpu>) {
     }
 }
 
-/// Gives up the claim that this CPU keeps while it lets interrupts in. Thread and vCPU are not touched any more afterwards.
+/// Gives up the claim that this CPU keeps while it lets interrupts in. Thread and vCPU are not
+/// touched any more afterwards.
 pub fn abandon(cpu: &CpuState) {
     if let Some(vcpu) = cpu.claimed.take() {
         release(vcpu);
@@ -159,8 +164,9 @@ impl Run {
         None
     }
 
-    /// Translations of this guest that the CPU may hold are stale if permissions were cut since, if another vCPU ran here since (they
-    /// share an address-space number), or if this one ran elsewhere.
+    /// Translations of this guest that the CPU may hold are stale if permissions were cut since, if
+    /// another vCPU ran here since (they share an address-space number), or if this one ran
+    /// elsewhere.
     fn flush_if_stale(&self, cpu: &CpuState) {
         self.space.enter(percpu::cpu_index());
         let generation = self.space.generation.load(Ordering::SeqCst);
@@ -203,7 +209,8 @@ impl Run {
         cpu.in_window.set(true);
         cpu::interrupt_window();
         cpu.in_window.set(false);
-        // The claim is gone if the world was stopped, from here or from elsewhere: then thread and vCPU may be too.
+        // The claim is gone if the world was stopped, from here or from elsewhere: then thread and
+        // vCPU may be too.
         if cpu.claimed.take().is_none() {
             return Round::Leave;
         }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One entry of a table: bits and their meaning.
 //!
-//! Bits 0 P, 1 RW, 2 US, 5 A, 6 D, 7 PS, 63 NX as the processor has them. Software bits of leaves in a guest
-//! space: 9 and 10 "written in an epoch of even / odd number", 11 "never writable".
+//! Bits 0 P, 1 RW, 2 US, 5 A, 6 D, 7 PS, 63 NX as the processor has them. Software bits of leaves
+//! in a guest space: 9 and 10 "written in an epoch of even / odd number", 11 "never writable".
 
 use addr::{PageSize, PhysAddr};
 
@@ -117,7 +117,8 @@ impl Entry {
         Self(self.0 & !WRITTEN[(epoch & 1) as usize])
     }
 
-    /// The entry of the `index`-th part of a large leaf of `level`, with the same permissions and books.
+    /// The entry of the `index`-th part of a large leaf of `level`, with the same permissions and
+    /// books.
     pub(crate) const fn part(self, level: u8, index: usize) -> Self {
         let bytes = 1 << (12 + 9 * (level as u64 - 2));
         let large = if level > 2 { LARGE } else { 0 };

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The obligation to flush (invariant I11).
 //!
-//! A cut leaves two debts: processors may still hold the translation, and they may still hold the address of a
-//! table that was unlinked. Both are paid by [`Flush::spend`]: it first lets the caller flush, then gives
-//! the tables back. A debt that is dropped unpaid is a bug of ours and stops a checking build.
+//! A cut leaves two debts: processors may still hold the translation, and they may still hold the
+//! address of a table that was unlinked. Both are paid by [`Flush::spend`]: it first lets the
+//! caller flush, then gives the tables back. A debt that is dropped unpaid is a bug of ours and
+//! stops a checking build.
 
 use addr::PhysAddr;
 
@@ -30,8 +31,8 @@ pub enum Scope {
 #[derive(Debug)]
 pub struct Flush {
     scope: Scope,
-    /// Tables that were unlinked: a chain through their entries 0, ended by zero. Such a link is "not present" to a
-    /// processor that still walks the table.
+    /// Tables that were unlinked: a chain through their entries 0, ended by zero. Such a link is
+    /// "not present" to a processor that still walks the table.
     retired: u64,
     spent: bool,
 }
@@ -53,8 +54,8 @@ impl Flush {
         self.scope
     }
 
-    /// Pay: `flush` must not return before no processor holds anything of the scope any more. Then the unlinked
-    /// tables return to the pool.
+    /// Pay: `flush` must not return before no processor holds anything of the scope any more. Then
+    /// the unlinked tables return to the pool.
     pub fn spend(mut self, mem: &mut impl TableMemory, flush: impl FnOnce(Scope)) {
         if self.scope != Scope::Nothing {
             flush(self.scope);

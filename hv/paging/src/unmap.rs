@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Undoing a mapping, in bounded steps (invariant I4).
 //!
-//! A block was mapped by entries of one table, but sealing may have split its large pages since. Each step
-//! clears entries of one table, unlinks the tables that became empty by it, and hands out the flush for just that; between
-//! steps the table is consistent, so the operation may be left and taken up again from the cursor alone.
+//! A block was mapped by entries of one table, but sealing may have split its large pages since.
+//! Each step clears entries of one table, unlinks the tables that became empty by it, and hands out
+//! the flush for just that; between steps the table is consistent, so the operation may be left and
+//! taken up again from the cursor alone.
 
 use addr::PhysAddr;
 
@@ -72,8 +73,8 @@ impl Unmap {
         }
     }
 
-    /// Clear leaves of `table` from the cursor to the end of the block or table, or to an entry that refers to
-    /// another table; move the cursor there. Says whether anything was mapped.
+    /// Clear leaves of `table` from the cursor to the end of the block or table, or to an entry
+    /// that refers to another table; move the cursor there. Says whether anything was mapped.
     fn clear_run(&mut self, mem: &mut impl TableMemory, table: PhysAddr, level: u8) -> bool {
         let bits = entry::level_bits(level);
         let mut cleared = false;

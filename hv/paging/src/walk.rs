@@ -9,7 +9,8 @@ use crate::{ENTRIES, TableMemory};
 /// Number of levels.
 pub(crate) const LEVELS: u8 = 4;
 
-/// A naturally aligned block to be mapped: `1 << bits` bytes of memory from `frame` on, at `address`.
+/// A naturally aligned block to be mapped: `1 << bits` bytes of memory from `frame` on, at
+/// `address`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Where it is to appear.
@@ -23,7 +24,8 @@ pub struct Block {
 /// Why a block was not mapped. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapError {
-    /// The block is smaller than a page or larger than 1 GiB, or one of its ends is not naturally aligned.
+    /// The block is smaller than a page or larger than 1 GiB, or one of its ends is not naturally
+    /// aligned.
     Misaligned,
     /// The block does not lie within the addresses that this kind of table translates.
     OutOfRange,
@@ -44,7 +46,8 @@ pub struct Mapping {
     pub perms: Perms,
 }
 
-/// Where to write entries: `count` of them from `index` on, in a table of `level`; and the tables still missing on the path.
+/// Where to write entries: `count` of them from `index` on, in a table of `level`; and the tables
+/// still missing on the path.
 struct Place {
     /// Deepest table that exists on the path.
     table: PhysAddr,
@@ -94,7 +97,8 @@ impl Block {
     }
 }
 
-/// Map a block with the largest pages that fit, all of them made by `leaf` for the memory and size of one page.
+/// Map a block with the largest pages that fit, all of them made by `leaf` for the memory and size
+/// of one page.
 pub(crate) fn map(
     mem: &mut impl TableMemory,
     root: PhysAddr,
@@ -116,7 +120,8 @@ pub(crate) fn map(
         }
     }
 
-    // The new branch is built from its leaves up and linked by one write, so that a walker sees all of it or nothing.
+    // The new branch is built from its leaves up and linked by one write, so that a walker sees all
+    // of it or nothing.
     let new = &tables[..missing];
     let bottom = new.last().copied().unwrap_or(place.table);
     let size = entry::leaf_size(place.level);

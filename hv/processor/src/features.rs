@@ -90,9 +90,10 @@ pub fn missing(cpuid: &impl Cpuid) -> Option<&'static str> {
     REQUIRED.iter().find(|(place, _)| !has(cpuid, *place)).map(|(_, name)| *name)
 }
 
-/// Checks that XSAVE can be switched on. QEMU's software emulation takes CR4.OSXSAVE for a reserved bit unless leaf
-/// 0xd, subleaf 1 has any bit (`cr4_reserved_bits` asks for `FEAT_XSAVE`), and never comes back from the write. Old
-/// processors have XSAVE without XSAVEOPT, so only the emulator is told apart.
+/// Checks that XSAVE can be switched on. QEMU's software emulation takes CR4.OSXSAVE for a reserved
+/// bit unless leaf 0xd, subleaf 1 has any bit (`cr4_reserved_bits` asks for `FEAT_XSAVE`), and
+/// never comes back from the write. Old processors have XSAVE without XSAVEOPT, so only the
+/// emulator is told apart.
 fn xsave(cpuid: &impl Cpuid) -> bool {
     let signature = cpuid(0x4000_0000, 0);
     let emulated = has(cpuid, HYPERVISOR) && [signature.ebx, signature.ecx, signature.edx] == TCG;

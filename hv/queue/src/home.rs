@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What CPUs agree on about an object without a lock: its place in an inbox, and the CPU whose it is.
+//! What CPUs agree on about an object without a lock: its place in an inbox, and the CPU whose it
+//! is.
 //!
-//! All zero bytes are a free object that is in no inbox. `tests/model` runs it under every order of its atomics.
+//! All zero bytes are a free object that is in no inbox. `tests/model` runs it under every order of
+//! its atomics.
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -28,8 +30,9 @@ impl Post {
     }
 }
 
-/// The CPU that an endpoint or a reply object belongs to: only that CPU touches its cells and those of the threads that
-/// wait in it. It gives the object away when another CPU asks; a free one belongs to the first that takes it.
+/// The CPU that an endpoint or a reply object belongs to: only that CPU touches its cells and those
+/// of the threads that wait in it. It gives the object away when another CPU asks; a free one
+/// belongs to the first that takes it.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Home {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A first-in, first-out queue of things that carry their own links; and a lock for which CPUs take turns.
+//! A first-in, first-out queue of things that carry their own links; and a lock for which CPUs take
+//! turns.
 //!
-//! Owns the order of waiters and of ready threads. The members are named by small ids and the links live with the members
-//! (a [`Links`] finds them), so that no queue ever needs memory. A member is in at most one queue that uses
-//! the same links; who enqueues has to know that it is in none.
+//! Owns the order of waiters and of ready threads. The members are named by small ids and the links
+//! live with the members (a [`Links`] finds them), so that no queue ever needs memory. A member is
+//! in at most one queue that uses the same links; who enqueues has to know that it is in none.
 #![no_std]
 #![forbid(unsafe_code)]
 

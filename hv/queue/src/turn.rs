@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A lock for which CPUs take turns.
 //!
-//! Who gives it up passes it to the next CPU that asks, in the order of their numbers, so each waits for every other one
-//! once or twice at most. It owns the order of turns; what a CPU does while it waits is the kernel's. `tests/model` runs it under
-//! every order of its atomics.
+//! Who gives it up passes it to the next CPU that asks, in the order of their numbers, so each
+//! waits for every other one once or twice at most. It owns the order of turns; what a CPU does
+//! while it waits is the kernel's. `tests/model` runs it under every order of its atomics.
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering, pause};
 

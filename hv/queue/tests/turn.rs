@@ -5,7 +5,8 @@ use queue::TurnLock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 
-/// Between asking and having it, a CPU sees each of the others have it twice at most, and one more that was about to.
+/// Between asking and having it, a CPU sees each of the others have it twice at most, and one more
+/// that was about to.
 #[test]
 fn eight_contenders_each_wait_for_a_bounded_number_of_turns() {
     const CPUS: u32 = 8;

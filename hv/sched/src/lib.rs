@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who runs next on one CPU, and who is woken by time.
 //!
-//! Owns the ready queues (fixed priorities, first in first out within one) and the ordered list of deadlines. Each CPU has its
-//! own pair; nothing here is shared between CPUs. It leaves to the kernel what a thread is, when its time slice ends, and the
-//! timer hardware.
+//! Owns the ready queues (fixed priorities, first in first out within one) and the ordered list of
+//! deadlines. Each CPU has its own pair; nothing here is shared between CPUs. It leaves to the
+//! kernel what a thread is, when its time slice ends, and the timer hardware.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -17,7 +17,8 @@ pub const PRIORITIES: usize = 256;
 #[repr(C)]
 pub struct ReadyQueues<Id: Copy> {
     levels: [Cell<u64>; PRIORITIES / 64],
-    /// One more than the highest priority at which somebody is ready, 0 for nobody: what the fast paths look at.
+    /// One more than the highest priority at which somebody is ready, 0 for nobody: what the fast
+    /// paths look at.
     top: Cell<u16>,
     queues: [Queue<Id>; PRIORITIES],
 }
@@ -93,8 +94,8 @@ impl<Id: Copy + PartialEq> Default for ReadyQueues<Id> {
     }
 }
 
-/// Threads that wait for a time, earliest first. The links must be others than those of the ready queues: a thread
-/// can wait for a message and for a time at once.
+/// Threads that wait for a time, earliest first. The links must be others than those of the ready
+/// queues: a thread can wait for a message and for a time at once.
 #[repr(C)]
 pub struct Timeouts<Id: Copy> {
     queue: Queue<Id>,

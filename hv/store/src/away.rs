@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that has left: its capabilities, kept where no user can name them.
 //!
-//! What is away still stands in the tree of derivations, so that what it was derived from is never taken for free and
-//! handed out anew. It comes back from here as what it was.
+//! What is away still stands in the tree of derivations, so that what it was derived from is never
+//! taken for free and handed out anew. It comes back from here as what it was.
 
 use crate::slot::{SlotArray, SlotMemory, peek};
 use cap::{Cap, SlotRef, Slots};
@@ -14,7 +14,8 @@ static AWAY: Away = Away(SlotArray::new());
 
 struct Away(SlotArray<PIECES>);
 
-// SAFETY: slots are only accessed word by word as atomics, and changed by the holder of the capability lock (`slot`).
+// SAFETY: slots are only accessed word by word as atomics, and changed by the holder of the
+// capability lock (`slot`).
 unsafe impl Sync for Away {}
 
 fn all() -> impl Iterator<Item = SlotRef> {
@@ -42,7 +43,8 @@ pub fn away_slot(base: u64, size_bits: u8) -> Option<SlotRef> {
     })
 }
 
-/// Move a capability there (or back), nothing else about it changed but that its books know nothing of the contents.
+/// Move a capability there (or back), nothing else about it changed but that its books know nothing
+/// of the contents.
 pub fn move_away(from: SlotRef, to: SlotRef) {
     cap::move_slot(&mut SlotMemory, from, to);
     let cap = peek(to);

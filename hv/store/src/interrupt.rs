@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Interrupt lines: one record per global system interrupt, with the slot of the notification that it signals.
+//! Interrupt lines: one record per global system interrupt, with the slot of the notification that
+//! it signals.
 //!
-//! The machine has a fixed number of lines, so their records are the one kind of object that is not made of untyped memory.
+//! The machine has a fixed number of lines, so their records are the one kind of object that is not
+//! made of untyped memory.
 
 use crate::Notification;
 use crate::reference::Ref;
@@ -29,7 +31,8 @@ pub struct Line {
 
 struct Lines([Line; LINES]);
 
-// SAFETY: a line's cells are changed with every CPU stopped, and read by the CPU that takes the interrupt (claim 4).
+// SAFETY: a line's cells are changed with every CPU stopped, and read by the CPU that takes the
+// interrupt (claim 4).
 unsafe impl Sync for Lines {}
 
 static ALL: Lines = Lines(

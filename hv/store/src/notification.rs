@@ -14,8 +14,8 @@ use queue::Post;
 pub struct Notification {
     /// The flags.
     pub word: AtomicU64,
-    /// CPU of the thread below, plus one; 0 for none. A waiter sets it before it looks at `word`; a signaller sets `word`
-    /// before it looks at `home`: one of them sees the other.
+    /// CPU of the thread below, plus one; 0 for none. A waiter sets it before it looks at `word`; a
+    /// signaller sets `word` before it looks at `home`: one of them sees the other.
     pub home: AtomicU32,
     /// Its place in an inbox.
     pub post: Post,

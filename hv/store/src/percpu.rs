@@ -8,8 +8,8 @@ pub struct PerCpu<T> {
     values: [T; MAX_CPUS],
 }
 
-// SAFETY: claim 4 of the crate: `local` gives a CPU its own value only; `of` is used for atomics, or by the holder of the
-// capability lock while the other CPU is stopped.
+// SAFETY: claim 4 of the crate: `local` gives a CPU its own value only; `of` is used for atomics,
+// or by the holder of the capability lock while the other CPU is stopped.
 unsafe impl<T> Sync for PerCpu<T> {}
 
 impl<T> PerCpu<T> {

@@ -24,8 +24,8 @@ pub enum Tag {
 /// A kernel object.
 ///
 /// # Safety
-/// All zero bytes are a valid value, all fields are cells or atomics, and the size is at most that which retype gives
-/// to objects of `TYPE`.
+/// All zero bytes are a valid value, all fields are cells or atomics, and the size is at most that
+/// which retype gives to objects of `TYPE`.
 pub unsafe trait Object: 'static {
     /// The type of the capabilities that name it.
     const TYPE: ObjectType;
@@ -59,11 +59,13 @@ impl<T: Object> Ref<T> {
         self.address.get()
     }
 
-    /// The object. The lifetime is that of the estate; claim 3 of the crate says why that is no lie.
+    /// The object. The lifetime is that of the estate; claim 3 of the crate says why that is no
+    /// lie.
     #[must_use]
     pub fn get(self) -> &'static T {
-        // SAFETY: claims 1, 2 and 5 of the crate: the address is that of a `T` in mapped memory; `T` is made of cells and
-        // atomics (contract of `Object`), so shared references to it may coexist.
+        // SAFETY: claims 1, 2 and 5 of the crate: the address is that of a `T` in mapped memory;
+        // `T` is made of cells and atomics (contract of `Object`), so shared references to it may
+        // coexist.
         unsafe { &*(window::to_virt(self.address.get()) as *const T) }
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Capability slots in memory.
 //!
-//! A slot is named by its address in the core's address space. Capabilities are read without a lock by every CPU that looks one up, while
-//! the holder of the capability lock may be filling an empty slot: so a capability is written and read word by word, the word with
-//! its kind last and first (release and acquire). A filled slot is emptied or changed only with the other CPUs stopped.
+//! A slot is named by its address in the core's address space. Capabilities are read without a lock
+//! by every CPU that looks one up, while the holder of the capability lock may be filling an empty
+//! slot: so a capability is written and read word by word, the word with its kind last and first
+//! (release and acquire). A filled slot is emptied or changed only with the other CPUs stopped.
 
 use crate::reference::{Ref, Tag};
 use crate::{GuestSpace, Thread, Vcpu, line_of_slot};
@@ -48,8 +49,9 @@ pub fn slot_at(cnode: u64, index: u64) -> SlotRef {
 }
 
 fn word(slot: SlotRef, index: usize) -> &'static AtomicU64 {
-    // SAFETY: a `SlotRef` is made by `slot_at` (a CNode of the estate: memory with an object in it does not leave the window) and by `SlotArray::at` (part of an object or of
-    // a static), and those slots are only ever accessed through here. An index below 8 stays in the slot.
+    // SAFETY: a `SlotRef` is made by `slot_at` (a CNode of the estate: memory with an object in it
+    // does not leave the window) and by `SlotArray::at` (part of an object or of a static), and
+    // those slots are only ever accessed through here. An index below 8 stays in the slot.
     unsafe { &*(slot.get() as *const AtomicU64).add(index & 7) }
 }
 
@@ -70,7 +72,8 @@ pub fn peek(slot: SlotRef) -> Cap {
     }
 }
 
-/// All slots of the estate, as the capability logic sees them. To be used by the holder of the capability lock.
+/// All slots of the estate, as the capability logic sees them. To be used by the holder of the
+/// capability lock.
 pub struct SlotMemory;
 
 impl Slots for SlotMemory {
@@ -108,8 +111,8 @@ pub enum Container {
     Line(usize),
 }
 
-/// The object that an embedded slot is part of. Only for slots whose capability carries the mark of being embedded: the first
-/// word of the page of any other slot says nothing.
+/// The object that an embedded slot is part of. Only for slots whose capability carries the mark of
+/// being embedded: the first word of the page of any other slot says nothing.
 #[must_use]
 pub fn container(slot: SlotRef) -> Option<Container> {
     if let Some(line) = line_of_slot(slot.get()) {

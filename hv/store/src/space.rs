@@ -111,8 +111,9 @@ impl GuestSpace {
         this.pool.initialise(this.address(), size_bits);
     }
 
-    /// Notes that a CPU is about to run this guest or to write its memory. What it reads of generation and tables after
-    /// this is new, or a cut finds its bit: the cut changes both before it takes the bits.
+    /// Notes that a CPU is about to run this guest or to write its memory. What it reads of
+    /// generation and tables after this is new, or a cut finds its bit: the cut changes both before
+    /// it takes the bits.
     pub fn enter(&self, cpu: usize) {
         let bit = 1 << cpu;
         if self.users.load(Ordering::SeqCst) & bit == 0 {
@@ -120,8 +121,8 @@ impl GuestSpace {
         }
     }
 
-    /// A right has been cut in the tables: begins a new generation. The CPUs that may still use the old one have to leave the
-    /// guest, and whatever they do, before the cut is relied on.
+    /// A right has been cut in the tables: begins a new generation. The CPUs that may still use the
+    /// old one have to leave the guest, and whatever they do, before the cut is relied on.
     #[must_use = "a cut may be relied on only after these CPUs have been interrupted"]
     pub fn cut(&self) -> u64 {
         self.generation.fetch_add(1, Ordering::SeqCst);

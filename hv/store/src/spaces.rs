@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Numbers of address spaces.
 //!
-//! A frame capability remembers where it is mapped by the number of the space, not by its address: a space can die before
-//! its frames are unmapped, and its memory can be something else by then. A number is never used twice. How many
-//! spaces can exist at once is fixed, as the number of ASIDs of a processor is.
+//! A frame capability remembers where it is mapped by the number of the space, not by its address:
+//! a space can die before its frames are unmapped, and its memory can be something else by then. A
+//! number is never used twice. How many spaces can exist at once is fixed, as the number of ASIDs
+//! of a processor is.
 
 use crate::reference::Ref;
 use crate::{GuestSpace, HostSpace};
@@ -43,7 +44,8 @@ pub fn numbers_left() -> u64 {
     (SPACES as u64).saturating_sub(USED.load(Ordering::Relaxed))
 }
 
-/// Give a new space its number. `None` if there are too many. For the holder of the capability lock.
+/// Give a new space its number. `None` if there are too many. For the holder of the capability
+/// lock.
 #[must_use]
 pub fn enter_space(space: AnySpace) -> Option<u64> {
     let address = match space {

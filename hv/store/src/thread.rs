@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The layout of a thread.
 //!
-//! A page: registers, state, links, and the slots that hold the capabilities it is bound to. What is cached from those slots
-//! (addresses) is cleared by the kernel's finaliser when the slot is.
+//! A page: registers, state, links, and the slots that hold the capabilities it is bound to. What
+//! is cached from those slots (addresses) is cleared by the kernel's finaliser when the slot is.
 
 use crate::reference::{Object, Ref, Tag};
 use crate::slot::SlotArray;
@@ -74,8 +74,9 @@ impl Wait {
     }
 }
 
-/// A thread. What it waits in after a call ([`Thread::wait`]) says whose its cells are: those of the home of that endpoint or reply
-/// object; of its own CPU where it has not called. Its links and fields about time are always its own CPU's.
+/// A thread. What it waits in after a call ([`Thread::wait`]) says whose its cells are: those of
+/// the home of that endpoint or reply object; of its own CPU where it has not called. Its links and
+/// fields about time are always its own CPU's.
 #[repr(C, align(4096))]
 pub struct Thread {
     /// [`Tag::Thread`].
@@ -98,7 +99,8 @@ pub struct Thread {
     pub deadline: Cell<u64>,
     /// When it gives up waiting, or `FOREVER`: other CPUs ask this before they end its call.
     pub until: AtomicU64,
-    /// [`Wait`] as a word; 0 for none. Set by its CPU when it calls, changed by whoever has its cells.
+    /// [`Wait`] as a word; 0 for none. Set by its CPU when it calls, changed by whoever has its
+    /// cells.
     waits_in: AtomicU64,
     /// Root of its page tables (physical), from its space slot.
     pub space_root: Cell<u64>,
@@ -118,7 +120,8 @@ pub struct Thread {
     pub fault_words: [Cell<u64>; 4],
     /// Where it calls or receives.
     pub endpoint: Cell<Option<Ref<Endpoint>>>,
-    /// The reply object: that will hold its caller (while it receives), or that holds it (while it awaits the reply).
+    /// The reply object: that will hold its caller (while it receives), or that holds it (while it
+    /// awaits the reply).
     pub reply: Cell<Option<Ref<Reply>>>,
     /// What it waits for.
     pub waits_for: Cell<Option<Ref<Notification>>>,
@@ -146,7 +149,8 @@ unsafe impl Object for Thread {
 const _: () = assert!(core::mem::size_of::<Thread>() == 4096);
 
 impl Thread {
-    /// Where it waits after a call. With `None`, and what the acquire brings, its cells are its own CPU's.
+    /// Where it waits after a call. With `None`, and what the acquire brings, its cells are its own
+    /// CPU's.
     #[must_use]
     pub fn wait(&self) -> Option<Wait> {
         let word = self.waits_in.load(Ordering::Acquire);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The layout of a vCPU: a header page, the processor's control block, the page shared with the VMM, and the extended state.
+//! The layout of a vCPU: a header page, the processor's control block, the page shared with the
+//! VMM, and the extended state.
 
 use crate::GuestSpace;
 use crate::reference::{Object, Ref, Tag};
@@ -22,8 +23,8 @@ pub struct Vcpu {
     pub generation: Cell<u64>,
     /// Somebody wants it to return.
     pub kicked: AtomicBool,
-    /// CPU on which a thread runs it or touches its state now, plus one: the claim without which no cell of it or of its pages is
-    /// touched (but for what is changed with every CPU stopped).
+    /// CPU on which a thread runs it or touches its state now, plus one: the claim without which no
+    /// cell of it or of its pages is touched (but for what is changed with every CPU stopped).
     pub running_on: AtomicU32,
     /// Its place in an inbox while its registers are wanted elsewhere.
     pub post: Post,
@@ -54,7 +55,8 @@ impl Vcpu {
     /// The pages that the processor backend works on.
     #[must_use]
     pub fn pages(this: Ref<Self>) -> svm::Pages {
-        // SAFETY: claim 2: the reference names a vCPU object, whose four pages retype cleared and gave to it alone.
+        // SAFETY: claim 2: the reference names a vCPU object, whose four pages retype cleared and
+        // gave to it alone.
         unsafe {
             svm::Pages::from_phys(
                 this.address() + PAGE_SIZE,

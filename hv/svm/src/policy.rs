@@ -1,31 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a guest does without asking, and what ends in an exit.
 //!
-//! Intercepted: whatever reaches the machine (ports, most MSRs, INVD, power states), whatever a VMM has to answer
-//! (CPUID, VMMCALL, HLT, XSETBV), and the virtualization extension itself. Not intercepted: what stays within the guest's own
-//! state. Reads of control registers are never intercepted: the emulator misreports them, and nested paging needs none.
-//! APM vol. 2, 15.9 to 15.11 and appendix B.
+//! Intercepted: whatever reaches the machine (ports, most MSRs, INVD, power states), whatever a VMM
+//! has to answer (CPUID, VMMCALL, HLT, XSETBV), and the virtualization extension itself. Not
+//! intercepted: what stays within the guest's own state. Reads of control registers are never
+//! intercepted: the emulator misreports them, and nested paging needs none. APM vol. 2, 15.9 to
+//! 15.11 and appendix B.
 
-/// Intercept vector at offset 0x0c of the control block: INTR, NMI, SMI, INIT, RDPMC, CPUID, RSM, INVD, HLT, INVLPGA, I/O, MSR,
-/// task switch, FERR_FREEZE, shutdown. Bit 4 (VINTR) comes and goes with [`WINDOW`].
+/// Intercept vector at offset 0x0c of the control block: INTR, NMI, SMI, INIT, RDPMC, CPUID, RSM,
+/// INVD, HLT, INVLPGA, I/O, MSR, task switch, FERR_FREEZE, shutdown. Bit 4 (VINTR) comes and goes
+/// with [`WINDOW`].
 pub const INTERCEPTS_1: u32 = bits(&[0, 1, 2, 3, 15, 18, 19, 22, 24, 26, 27, 28, 29, 30, 31]);
-/// Intercept vector at offset 0x10: VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, WBINVD, MONITOR, MWAIT (both),
-/// XSETBV, RDPRU (which reads counters of the machine).
+/// Intercept vector at offset 0x10: VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, WBINVD,
+/// MONITOR, MWAIT (both), XSETBV, RDPRU (which reads counters of the machine).
 pub const INTERCEPTS_2: u32 = bits(&[0, 1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 14]);
-/// Exceptions: #DB and #AC, which a guest can make raise themselves for ever (each raises the next while it is delivered, and no
-/// interrupt of the machine comes through: XSA-156), so each is injected anew by the core; and #MC.
+/// Exceptions: #DB and #AC, which a guest can make raise themselves for ever (each raises the next
+/// while it is delivered, and no interrupt of the machine comes through: XSA-156), so each is
+/// injected anew by the core; and #MC.
 pub const EXCEPTIONS: u32 = bits(&[1, 17, 18]);
 /// In [`INTERCEPTS_1`], while a VMM waits for the guest to become interruptible: VINTR.
 pub const WINDOW: u32 = bits(&[4]);
 
 /// Bytes of the permission map for I/O: one bit per port, and a page for accesses past the last.
 pub const IO_MAP_BYTES: usize = 3 * 4096;
-/// Bytes of the permission map for MSRs: two bits (read, write) per register, 0x800 bytes per range, and one spare range.
+/// Bytes of the permission map for MSRs: two bits (read, write) per register, 0x800 bytes per
+/// range, and one spare range.
 pub const MSR_MAP_BYTES: usize = 2 * 4096;
 
-/// MSRs that live in the control block or are switched by VMLOAD and VMSAVE: the guest reads and writes them alone.
+/// MSRs that live in the control block or are switched by VMLOAD and VMSAVE: the guest reads and
+/// writes them alone.
 ///
-/// PAT is not among them although nested paging gives the guest its own: the emulator would change the host's.
+/// PAT is not among them although nested paging gives the guest its own: the emulator would change
+/// the host's.
 pub const OWN_MSRS: [u32; 10] = [
     0x174,       // SYSENTER_CS
     0x175,       // SYSENTER_ESP
@@ -39,8 +45,8 @@ pub const OWN_MSRS: [u32; 10] = [
     0xc000_0102, // KERNEL_GS_BASE
 ];
 
-/// Byte of the permission map and mask in it that say whether an MSR exits; `None` for an MSR outside the
-/// ranges, which always does.
+/// Byte of the permission map and mask in it that say whether an MSR exits; `None` for an MSR
+/// outside the ranges, which always does.
 #[must_use]
 pub const fn msr_bits(msr: u32) -> Option<(usize, u8)> {
     let (range, index) = match msr {

@@ -23,8 +23,8 @@ pub const fn alleged(word: u64) -> Result<Option<u64>, InvalidField> {
 
 /// The event whose delivery an exit cut short, if it has to be injected again; 0 otherwise.
 ///
-/// Only the valid bit says that there is one: the emulator leaves junk behind. A software interrupt, #BP and #OF come
-/// again by themselves, because RIP still points at the instruction.
+/// Only the valid bit says that there is one: the emulator leaves junk behind. A software
+/// interrupt, #BP and #OF come again by themselves, because RIP still points at the instruction.
 #[must_use]
 pub const fn cut_short(exit_int_info: u64) -> u64 {
     if exit_int_info & VALID == 0 {
@@ -37,16 +37,17 @@ pub const fn cut_short(exit_int_info: u64) -> u64 {
     }
 }
 
-/// What to inject after an exception was intercepted that the guest is to have itself, where the exit had cut short the delivery of
-/// `pending` (0 for nothing). An exception under way is dropped, since its instruction raises it again; an interrupt would be
-/// lost, so it goes first, and the new exception comes again with it.
+/// What to inject after an exception was intercepted that the guest is to have itself, where the
+/// exit had cut short the delivery of `pending` (0 for nothing). An exception under way is dropped,
+/// since its instruction raises it again; an interrupt would be lost, so it goes first, and the new
+/// exception comes again with it.
 #[must_use]
 pub const fn reflected(exception: u64, pending: u64) -> u64 {
     if pending & VALID != 0 && pending & TYPE != EXCEPTION { pending } else { exception }
 }
 
-/// DR7 once an event is injected: delivering #DB clears GD (APM vol. 2, 13.1.1), injecting it does not. A guest whose
-/// handler touches a debug register would get #DB for ever.
+/// DR7 once an event is injected: delivering #DB clears GD (APM vol. 2, 13.1.1), injecting it does
+/// not. A guest whose handler touches a debug register would get #DB for ever.
 #[must_use]
 pub const fn dr7_after(event: u64, dr7: u64) -> u64 {
     const GENERAL_DETECT: u64 = 1 << 13;

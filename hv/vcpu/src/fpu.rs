@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which XSAVE areas XRSTOR and FXRSTOR take.
 //!
-//! Standard format only: the compacted one is refused, so that the area means the same on every processor (APM
-//! vol. 2, 11.5.9; vol. 4, XRSTOR).
+//! Standard format only: the compacted one is refused, so that the area means the same on every
+//! processor (APM vol. 2, 11.5.9; vol. 4, XRSTOR).
 
 use crate::InvalidField;
 use crate::limits::Limits;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can be known about a virtual CPU without a processor that runs it.
 //!
-//! Owns the meaning of exits (`exit`), of injected events (`event`), which states a VMM may give to a vCPU
-//! (`state`, `fpu`, measured against `limits`). Everything a VMM gives is alleged until it has passed here; what passes can neither be
-//! refused by VMRUN (APM vol. 2, 15.5.1) nor fault in the core when it is put into a register.
-//! How a vendor reports an exit, and what it is told to intercept, is in `svm`.
+//! Owns the meaning of exits (`exit`), of injected events (`event`), which states a VMM may give to
+//! a vCPU (`state`, `fpu`, measured against `limits`). Everything a VMM gives is alleged until it
+//! has passed here; what passes can neither be refused by VMRUN (APM vol. 2, 15.5.1) nor fault in
+//! the core when it is put into a register. How a vendor reports an exit, and what it is told to
+//! intercept, is in `svm`.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -14,7 +15,8 @@ pub mod fpu;
 pub mod limits;
 pub mod state;
 
-/// Which field of the state was refused; the number is what a VMM reads in info0 of `Exit::InvalidState`.
+/// Which field of the state was refused; the number is what a VMM reads in info0 of
+/// `Exit::InvalidState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum InvalidField {

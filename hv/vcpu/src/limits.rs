@@ -61,8 +61,9 @@ enum Allowed {
     Never,
 }
 
-/// The policy over all bits of CR4 (APM vol. 2, 3.1.3). A guest writes CR4 itself, so each bit that a processor takes and
-/// that is harmless is allowed where it is announced; one that nobody has thought about is refused.
+/// The policy over all bits of CR4 (APM vol. 2, 3.1.3). A guest writes CR4 itself, so each bit that
+/// a processor takes and that is harmless is allowed where it is announced; one that nobody has
+/// thought about is refused.
 ///
 /// CET (bit 23) is harmless: what it switches on is in MSRs that exit, and VMMs refuse them.
 const fn cr4_bit(bit: u32) -> Allowed {

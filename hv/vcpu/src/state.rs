@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! States that a VMM may give to a vCPU.
 //!
-//! Each group is read out of the shared page once into one of these values, checked here, and only then put in
-//! place. The checks are those of VMRUN (APM vol. 2, 15.5.1), so that no state ends in VMEXIT_INVALID, and those that
-//! keep the core's own register writes (XCR0, DR6, DR7, `TSC_AUX`) from faulting.
+//! Each group is read out of the shared page once into one of these values, checked here, and only
+//! then put in place. The checks are those of VMRUN (APM vol. 2, 15.5.1), so that no state ends in
+//! VMEXIT_INVALID, and those that keep the core's own register writes (XCR0, DR6, DR7, `TSC_AUX`)
+//! from faulting.
 
 use crate::InvalidField;
 use crate::limits::{EFER_LMA, EFER_LME, EFER_SVME, Limits};
@@ -193,7 +194,8 @@ impl Msrs {
     }
 }
 
-/// Whether XSETBV takes this value (APM vol. 2, 11.5.2): x87 always, AVX only with SSE, AVX-512 whole and with AVX.
+/// Whether XSETBV takes this value (APM vol. 2, 11.5.2): x87 always, AVX only with SSE, AVX-512
+/// whole and with AVX.
 fn xcr0_is_valid(xcr0: u64, limits: &Limits) -> bool {
     const SSE: u64 = 2;
     const AVX: u64 = 4;

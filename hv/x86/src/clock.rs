@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Frequencies of the clocks: measured once against the PIT, or told on the command line.
 //!
-//! A predecessor tells its successor what it has measured itself: nobody has the PIT alone then, two
-//! measurements would differ, and measuring takes longer than the rest of the start.
+//! A predecessor tells its successor what it has measured itself: nobody has the PIT alone then,
+//! two measurements would differ, and measuring takes longer than the rest of the start.
 
 use crate::port::{in8, out8};
 use crate::{cpu, lapic, println};
@@ -55,7 +55,8 @@ pub(crate) fn timer_count(tsc_ticks: u64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX).max(1)
 }
 
-/// Ticks of TSC and APIC timer during one measurement, and how far off its ends may be in TSC ticks.
+/// Ticks of TSC and APIC timer during one measurement, and how far off its ends may be in TSC
+/// ticks.
 #[derive(Clone, Copy)]
 struct Measurement {
     tsc: u64,

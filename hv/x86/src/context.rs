@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The registers of a user thread, and which thread a CPU goes back to.
 //!
-//! Entries save into the *current* context, the exit path resumes the current context; the kernel switches threads
-//! by changing which one is current. The layout is known to the assembly in `trap`.
+//! Entries save into the *current* context, the exit path resumes the current context; the kernel
+//! switches threads by changing which one is current. The layout is known to the assembly in
+//! `trap`.
 
 use crate::msr;
 use crate::percpu;
@@ -12,7 +13,8 @@ use core::arch::asm;
 use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
-/// Registers of a user thread. Only the CPU on which it is current, or on which its thread is owned, touches it.
+/// Registers of a user thread. Only the CPU on which it is current, or on which its thread is
+/// owned, touches it.
 #[derive(Debug)]
 #[repr(C)]
 #[allow(missing_docs, reason = "the fields are the registers of the same names")]
@@ -42,7 +44,8 @@ pub struct UserContext {
 
 /// Entered by SYSCALL: RCX and R11 are not kept; the exit may use SYSRET.
 pub const FRAME_SYSCALL: u64 = 0;
-/// Every register counts: the exit uses IRET. Whoever sets RIP, RFLAGS, RCX or R11 by hand must set this.
+/// Every register counts: the exit uses IRET. Whoever sets RIP, RFLAGS, RCX or R11 by hand must set
+/// this.
 pub const FRAME_FULL: u64 = 1;
 
 impl UserContext {

@@ -33,7 +33,8 @@ pub(crate) fn init_this_cpu() {
     let cr4 = cpu::features().cr4();
     let star = u64::from(USER_BASE) << 48 | u64::from(KERNEL_CODE) << 32;
     let entry = understudy_syscall as *const () as u64;
-    // SAFETY: 64-bit mode and the mappings in use stay as they are; the entry is made for these values.
+    // SAFETY: 64-bit mode and the mappings in use stay as they are; the entry is made for these
+    // values.
     unsafe {
         msr::write(msr::EFER, EFER_SCE | EFER_LME | EFER_NXE);
         msr::write(msr::PAT, PAT);

@@ -45,7 +45,8 @@ pub fn virtualization() -> Virtualization {
     }
 }
 
-/// Lets interrupts in and waits for one. (One that came before is not slept over: STI lets the HLT pass first.)
+/// Lets interrupts in and waits for one. (One that came before is not slept over: STI lets the HLT
+/// pass first.)
 pub fn idle_wait() {
     // SAFETY: the entries save and restore everything that this code uses.
     unsafe { asm!("sti", "hlt", "cli", options(nostack)) };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Guarding the floating-point registers, which belong to guests only.
 //!
-//! CR0.TS is set but where the core swaps the registers of guests; what a guest left in them is out of reach of user threads.
+//! CR0.TS is set but where the core swaps the registers of guests; what a guest left in them is out
+//! of reach of user threads.
 
 use crate::control::CR0_TS;
 use crate::cpu;

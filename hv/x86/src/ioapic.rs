@@ -52,7 +52,8 @@ fn write(io_apic: IoApic, register: u32, value: u32) {
     }
 }
 
-/// Masks everything, unless it is `shared`: then it is another image's for now, and is left as it is.
+/// Masks everything, unless it is `shared`: then it is another image's for now, and is left as it
+/// is.
 pub(crate) fn init(madt: &Madt, shared: bool) {
     if !shared {
         silence_pics();
@@ -68,7 +69,8 @@ pub(crate) fn init(madt: &Madt, shared: bool) {
     CONTROLLERS.set(Controllers { list, isa: madt.isa });
 }
 
-/// Moves the vectors of the two PICs out of the way (they can still make spurious interrupts) and masks them.
+/// Moves the vectors of the two PICs out of the way (they can still make spurious interrupts) and
+/// masks them.
 fn silence_pics() {
     const COMMAND: [u16; 2] = [0x20, 0xa0];
     for (port, (vector, cascade)) in COMMAND.into_iter().zip([(0xf8, 4), (0xf8, 2)]) {
@@ -104,8 +106,9 @@ pub fn isa_line(irq: u8) -> Line {
     line.copied().unwrap_or(Line { gsi: u32::from(irq), level: false, low: false })
 }
 
-/// Sends interrupt `gsi` as `vector` to the CPU with this APIC id; leaves it masked. False if there is no such interrupt, or
-/// if it cannot reach that CPU (without interrupt remapping, ids above 254 are out of reach).
+/// Sends interrupt `gsi` as `vector` to the CPU with this APIC id; leaves it masked. False if there
+/// is no such interrupt, or if it cannot reach that CPU (without interrupt remapping, ids above 254
+/// are out of reach).
 pub fn route(gsi: u32, vector: u8, apic_id: u32, level: bool, low: bool) -> bool {
     let Some((io_apic, pin)) = find(gsi).filter(|_| apic_id < crate::lapic::XAPIC_LIMIT) else {
         return false;

@@ -54,9 +54,10 @@ fn x2apic() -> bool {
 
 /// Chooses the mode for all CPUs, before any is set up.
 ///
-/// x2APIC goes together with the TSC deadline: on processors with both, everything is a register. A processor without
-/// deadlines is QEMU's TCG or old, and TCG ends itself when it counts instructions and sees a timer access by WRMSR; there
-/// x2APIC is for those who need it (`wanted`, or ids that do not fit otherwise, or firmware that left it on).
+/// x2APIC goes together with the TSC deadline: on processors with both, everything is a register. A
+/// processor without deadlines is QEMU's TCG or old, and TCG ends itself when it counts
+/// instructions and sees a timer access by WRMSR; there x2APIC is for those who need it (`wanted`,
+/// or ids that do not fit otherwise, or firmware that left it on).
 pub(crate) fn choose_mode(ids: &[u32], wanted: bool) {
     let features = cpu::features();
     let now = msr::read(msr::APIC_BASE);
@@ -101,7 +102,8 @@ pub(crate) fn own_id() -> u32 {
     if cpu::features().x2apic && topology.ebx != 0 { topology.edx } else { cpu::cpuid(1, 0).ebx >> 24 }
 }
 
-/// Enables the local APIC of this CPU, everything masked. (Done before the kernel starts, on every CPU.)
+/// Enables the local APIC of this CPU, everything masked. (Done before the kernel starts, on every
+/// CPU.)
 pub fn init_this_cpu() {
     const LVT_CMCI_COUNT: u32 = 6;
     let enable = BASE_ENABLE | if x2apic() { BASE_X2APIC } else { 0 };
@@ -127,7 +129,8 @@ pub fn init_this_cpu() {
     }
 }
 
-/// Masks what this local APIC raises by itself and ends what it has in service. It stays enabled, as firmware leaves it.
+/// Masks what this local APIC raises by itself and ends what it has in service. It stays enabled,
+/// as firmware leaves it.
 pub(crate) fn quiet_this_cpu() {
     timer_disarm();
     write(LVT_TIMER, MASKED);
@@ -153,7 +156,8 @@ pub fn eoi() {
     write(EOI, 0);
 }
 
-/// Sends interrupt `vector` to the CPU with this APIC id. Stores before it are visible to who takes the interrupt.
+/// Sends interrupt `vector` to the CPU with this APIC id. Stores before it are visible to who takes
+/// the interrupt.
 pub fn send_ipi(apic_id: u32, vector: u8) {
     command(apic_id, u32::from(vector) | COMMAND_ASSERT);
 }
@@ -189,9 +193,11 @@ fn command(apic_id: u32, low: u32) {
     }
 }
 
-/// One interrupt [`vectors::TIMER`] when the TSC reaches `deadline`, or at once if it has. Replaces the deadline set before.
+/// One interrupt [`vectors::TIMER`] when the TSC reaches `deadline`, or at once if it has. Replaces
+/// the deadline set before.
 ///
-/// Where the hardware cannot count that far, the interrupt comes early: the kernel looks at the clock and arms again.
+/// Where the hardware cannot count that far, the interrupt comes early: the kernel looks at the
+/// clock and arms again.
 pub fn timer_arm(deadline: u64) {
     if cpu::features().tsc_deadline {
         // 0 would disarm.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Leaving a CPU to another image: the way of the entry, backwards.
 //!
-//! Owns the state in which a CPU is left: that of a multiboot2 entry (specification, 3.3), so that the next image cannot tell this
-//! core from a boot loader; or standing still, until somebody sends an INIT. What else the CPU was used for has to be over.
+//! Owns the state in which a CPU is left: that of a multiboot2 entry (specification, 3.3), so that
+//! the next image cannot tell this core from a boot loader; or standing still, until somebody sends
+//! an INIT. What else the CPU was used for has to be over.
 
 use crate::boot::image;
 use crate::{cpu, lapic, msr, park, window};
@@ -88,7 +89,8 @@ unsafe extern "C" {
     fn understudy_leave(entry: u64, info: u64, tables: u64, low: u64, word: u64, value: u64) -> !;
 }
 
-/// Leaves this CPU. SVM is off afterwards, the local APIC quiet. Nothing of this image runs on it any more, unless it is started anew.
+/// Leaves this CPU. SVM is off afterwards, the local APIC quiet. Nothing of this image runs on it
+/// any more, unless it is started anew.
 pub fn leave(mut leave: Leave) -> ! {
     lapic::quiet_this_cpu();
     if leave.entry == 0
@@ -104,8 +106,8 @@ pub fn leave(mut leave: Leave) -> ! {
     let word = if word == 0 { 0 } else { window::to_virt(word) };
     if leave.entry == 0 {
         if word != 0 {
-            // SAFETY: the kernel has checked that the word lies in a frame, aligned; frames are in the window, and words of
-            // them may be shared with anyone.
+            // SAFETY: the kernel has checked that the word lies in a frame, aligned; frames are in
+            // the window, and words of them may be shared with anyone.
             unsafe { &*(word as *const AtomicU64) }.store(value, Ordering::Release);
         }
         cpu::halt_forever()
@@ -113,7 +115,7 @@ pub fn leave(mut leave: Leave) -> ! {
     image::revive_early_tables();
     let low = image::physical((&raw const understudy_leave_low) as u64);
     let (entry, information) = (u64::from(leave.entry), u64::from(leave.information));
-    // SAFETY: the tables map the image where it is linked and, one to one, where it lies; the code uses the stack of the entry, which is
-    // nobody's after the start. The word is as above.
+    // SAFETY: the tables map the image where it is linked and, one to one, where it lies; the code
+    // uses the stack of the entry, which is nobody's after the start. The word is as above.
     unsafe { understudy_leave(entry, information, image::early_root(), low, word, value) }
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The machine: every instruction, table and register of the processor and its interrupt controllers.
+//! The machine: every instruction, table and register of the processor and its interrupt
+//! controllers.
 //!
-//! Owns the way from the boot loader to the kernel, the entries from user mode and the ways back, the page tables of
-//! the core itself, APICs, clocks and the start of the other CPUs. What the bytes of a page *mean* belongs to
-//! `store`; what is done with an entry belongs to `kernel`, which says so once with [`trap::install`].
+//! Owns the way from the boot loader to the kernel, the entries from user mode and the ways back,
+//! the page tables of the core itself, APICs, clocks and the start of the other CPUs. What the
+//! bytes of a page *mean* belongs to `store`; what is done with an entry belongs to `kernel`, which
+//! says so once with [`trap::install`].
 //!
-//! Convention of the crate: the kernel runs with interrupts off on one stack per CPU, and never touches a user
-//! address. So everything public here is safe to call: a function that could break memory if called with a wrong
-//! number takes that number from tables that this crate built itself, or is fenced by SMAP and the window.
+//! Convention of the crate: the kernel runs with interrupts off on one stack per CPU, and never
+//! touches a user address. So everything public here is safe to call: a function that could break
+//! memory if called with a wrong number takes that number from tables that this crate built itself,
+//! or is fenced by SMAP and the window.
 
 #![no_std]
 

@@ -15,7 +15,8 @@ pub(crate) struct Once<T> {
     value: UnsafeCell<MaybeUninit<T>>,
 }
 
-// SAFETY: the value is written once, by who moved `state` from EMPTY to BUSY, and only read after it is SET.
+// SAFETY: the value is written once, by who moved `state` from EMPTY to BUSY, and only read after
+// it is SET.
 unsafe impl<T: Send + Sync> Sync for Once<T> {}
 
 impl<T> Once<T> {
@@ -47,8 +48,8 @@ impl<T> Once<T> {
     }
 }
 
-/// A spinlock for the turns at a device. It gives up waiting after a while, since last words must come out: so it guards
-/// no value.
+/// A spinlock for the turns at a device. It gives up waiting after a while, since last words must
+/// come out: so it guards no value.
 pub(crate) struct SpinLock {
     taken: AtomicBool,
 }

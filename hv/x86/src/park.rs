@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The processor that the machine was booted on, out of use.
 //!
-//! An INIT does not make it wait for a start, as it does any other: it begins at the reset vector, and the firmware resets the machine (SDM vol. 3A,
-//! 9.4.2). So it leaves for a loop in the page where CPUs begin, and waits there for the address at which it goes on. Where it is asked to leave
-//! by somebody else, it is by an NMI. Owns the mailbox at the end of that page, which is of whoever starts CPUs on the machine.
+//! An INIT does not make it wait for a start, as it does any other: it begins at the reset vector,
+//! and the firmware resets the machine (SDM vol. 3A, 9.4.2). So it leaves for a loop in the page
+//! where CPUs begin, and waits there for the address at which it goes on. Where it is asked to
+//! leave by somebody else, it is by an NMI. Owns the mailbox at the end of that page, which is of
+//! whoever starts CPUs on the machine.
 
 use crate::leave::{Leave, leave};
 use crate::{boot, clock, cpu, lapic, msr, window};
@@ -91,7 +93,8 @@ pub(crate) fn remember() {
     }
 }
 
-/// Where this CPU has to stand still, if it is the boot processor: the loop, which is written there.
+/// Where this CPU has to stand still, if it is the boot processor: the loop, which is written
+/// there.
 pub(crate) fn place() -> Option<(u32, u32)> {
     let mailbox = mailbox().filter(|_| is_boot_processor())?;
     let page = boot::low_page()?;
@@ -112,8 +115,8 @@ pub fn on_nmi() {
     }
 }
 
-/// Lets a CPU that is not of this image stand still until it is started, whatever it does now. False: the boot processor does not leave
-/// what it runs.
+/// Lets a CPU that is not of this image stand still until it is started, whatever it does now.
+/// False: the boot processor does not leave what it runs.
 #[must_use]
 pub fn still(id: u32) -> bool {
     let Some(mailbox) = of(id) else {
@@ -140,7 +143,8 @@ fn wait(mailbox: &Mailbox) -> bool {
     true
 }
 
-/// Sends the boot processor on from the loop. `None`: the CPU is another one. False: it is not in the loop.
+/// Sends the boot processor on from the loop. `None`: the CPU is another one. False: it is not in
+/// the loop.
 pub(crate) fn resume(id: u32, at: u32) -> Option<bool> {
     let mailbox = of(id)?;
     let parked = wait(mailbox);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One block of private state per CPU, found through GS while in the kernel, and one area of stacks.
+//! One block of private state per CPU, found through GS while in the kernel, and one area of
+//! stacks.
 //!
-//! GS base is the block whenever an interrupt, an exception or an NMI can arrive in the kernel; in user mode it is 0
-//! and the block waits in `KERNEL_GS_BASE`. The assembly in `trap::entry` knows the offsets.
+//! GS base is the block whenever an interrupt, an exception or an NMI can arrive in the kernel; in
+//! user mode it is 0 and the block waits in `KERNEL_GS_BASE`. The assembly in `trap::entry` knows
+//! the offsets.
 
 use crate::context::UserContext;
 use crate::msr;
@@ -13,8 +15,8 @@ use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of the stacks of one CPU: from below an unmapped page, the kernel's stack, and those of NMI, double fault and
-/// machine check.
+/// Bytes of the stacks of one CPU: from below an unmapped page, the kernel's stack, and those of
+/// NMI, double fault and machine check.
 pub(crate) const STACKS_BYTES: usize = 32 << 10;
 /// Bytes of each stack for an exception that cannot trust the one it finds.
 const FAULT_STACK: usize = 4 << 10;
@@ -70,7 +72,8 @@ unsafe impl Sync for Stacks {}
 
 static STACKS: [Stacks; MAX_CPUS] = [const { Stacks(UnsafeCell::new([0; STACKS_BYTES])) }; MAX_CPUS];
 
-/// Index of this CPU: 0 is the boot CPU, the others follow in the order of [`crate::boot::BootFacts::cpus`].
+/// Index of this CPU: 0 is the boot CPU, the others follow in the order of
+/// [`crate::boot::BootFacts::cpus`].
 #[must_use]
 pub fn cpu_index() -> usize {
     let index: usize;
@@ -111,7 +114,8 @@ pub(crate) fn is_guard(address: u64) -> bool {
     (start..end).contains(&address) && (address - start).is_multiple_of(STACKS_BYTES as u64)
 }
 
-/// Gives this CPU its block, its descriptor tables and its stacks. Before this, nothing that needs [`this`] works.
+/// Gives this CPU its block, its descriptor tables and its stacks. Before this, nothing that needs
+/// [`this`] works.
 pub(crate) fn init(index: usize) {
     let block = &BLOCKS[index];
     block.this.store(core::ptr::from_ref(block) as u64, Ordering::Relaxed);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! I/O ports.
 //!
-//! Safe to call, though a port can do anything to the machine: the callers are the serial line, the clock and the
-//! interrupt controllers of this crate, and the kernel on behalf of a holder of a `PortRange` that covers the port.
-//! No port of the estate reaches the memory of the core (devices with DMA are not given away without an IOMMU).
+//! Safe to call, though a port can do anything to the machine: the callers are the serial line, the
+//! clock and the interrupt controllers of this crate, and the kernel on behalf of a holder of a
+//! `PortRange` that covers the port. No port of the estate reaches the memory of the core (devices
+//! with DMA are not given away without an IOMMU).
 
 use core::arch::asm;
 

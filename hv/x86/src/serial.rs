@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A serial line, polled: what the core itself has to say. The first one, unless the command line names another.
+//! A serial line, polled: what the core itself has to say. The first one, unless the command line
+//! names another.
 
 use crate::once::SpinLock;
 use crate::port::{in8, out8};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Starting the other CPUs.
 //!
-//! One after the other, through one page below 1 MiB: real mode, straight to 64-bit mode on the tables that the boot
-//! CPU came through itself, then to [`arrive`] on the CPU's own stack.
+//! One after the other, through one page below 1 MiB: real mode, straight to 64-bit mode on the
+//! tables that the boot CPU came through itself, then to [`arrive`] on the CPU's own stack.
 
 use crate::{boot, clock, control, cpu, lapic, park, percpu, println, space, window};
 use core::arch::global_asm;
@@ -116,11 +116,12 @@ const LATE_RETRIES: usize = 50;
 static ARRIVED: AtomicUsize = AtomicUsize::new(1);
 static ENTRY: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Starts every CPU of [`crate::boot::BootFacts::cpus`] but the boot CPU. Each calls `entry` with its index, on its
-/// own kernel stack, in the core's own space, with its local APIC enabled and interrupts off; `entry` never returns
-/// (it ends in [`crate::context::resume`] or an idle loop). Returns how many CPUs run, the boot CPU included, once
-/// all have arrived at `entry`; their indices are 0 to that, exclusive. To be called once. A CPU that does not answer is
-/// reported on the serial line, and those after it stay off.
+/// Starts every CPU of [`crate::boot::BootFacts::cpus`] but the boot CPU. Each calls `entry` with
+/// its index, on its own kernel stack, in the core's own space, with its local APIC enabled and
+/// interrupts off; `entry` never returns (it ends in [`crate::context::resume`] or an idle loop).
+/// Returns how many CPUs run, the boot CPU included, once all have arrived at `entry`; their
+/// indices are 0 to that, exclusive. To be called once. A CPU that does not answer is reported on
+/// the serial line, and those after it stay off.
 pub fn start_all(entry: fn(usize) -> !) -> usize {
     park::remember();
     let running = start_others(entry);
@@ -134,8 +135,9 @@ pub fn can_start() -> bool {
     boot::low_page().is_some()
 }
 
-/// Starts one more CPU, with this index, as [`start_all`] does; it stands still after an INIT. `entry` is the same for all, always. One
-/// CPU at a time calls this. False: it does not answer, and has been sent an INIT again.
+/// Starts one more CPU, with this index, as [`start_all`] does; it stands still after an INIT.
+/// `entry` is the same for all, always. One CPU at a time calls this. False: it does not answer,
+/// and has been sent an INIT again.
 pub fn start_one(entry: fn(usize) -> !, index: usize, id: u32) -> bool {
     let Some(page) = boot::low_page() else { return false };
     boot::image::revive_early_tables();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which page tables a CPU uses, and what its TLB holds.
 //!
-//! A root table is used after its upper half has been filled with [`kernel_entry`]; the core's own mappings are global and
-//! the same in all of them.
+//! A root table is used after its upper half has been filled with [`kernel_entry`]; the core's own
+//! mappings are global and the same in all of them.
 
 use crate::boot::tables;
 use crate::percpu;
@@ -52,7 +52,8 @@ pub fn flush_page(address: u64) {
 
 /// Forgets all translations, those of the core itself as well, on this CPU.
 pub fn flush_global() {
-    // SAFETY: changing CR4.PGE forgets everything (SDM vol. 3A, 5.10.4.1; APM vol. 2, 5.5.2); it is as before afterwards.
+    // SAFETY: changing CR4.PGE forgets everything (SDM vol. 3A, 5.10.4.1; APM vol. 2, 5.5.2); it is
+    // as before afterwards.
     unsafe {
         asm!("mov {0}, cr4", "mov {1}, {0}", "and {1}, {mask}", "mov cr4, {1}", "mov cr4, {0}",
              out(reg) _, out(reg) _, mask = const !(1_i32 << 7), options(nostack));

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The physical window: where the core sees the memory of its estate, and how memory comes to it and leaves.
+//! The physical window: where the core sees the memory of its estate, and how memory comes to it
+//! and leaves.
 
 use crate::boot::{image, tables};
 use crate::cpu;
 use firmware::memory::Range;
 
-/// Virtual address of physical address 0. Only what [`crate::boot::BootFacts`] lists as available or as a module, and
-/// the pages of the interrupt controllers, is there.
+/// Virtual address of physical address 0. Only what [`crate::boot::BootFacts`] lists as available
+/// or as a module, and the pages of the interrupt controllers, is there.
 pub const PHYS_WINDOW: u64 = 0xffff_8000_0000_0000;
 /// First physical address beyond the window.
 pub const PHYS_LIMIT: u64 = 1 << 46;
@@ -38,8 +39,8 @@ pub enum Refused {
     TablesExhausted,
 }
 
-/// Memory has left the window: every CPU may still hold translations of it, until each has executed [`crate::space::flush_global`]. To be
-/// spent where that is seen to (invariant I11).
+/// Memory has left the window: every CPU may still hold translations of it, until each has executed
+/// [`crate::space::flush_global`]. To be spent where that is seen to (invariant I11).
 #[must_use]
 #[derive(Debug)]
 pub struct WindowFlush(());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The environment: what a service is told, and given, at its start.
 //!
-//! The root service writes it (postcard) into pages that the service can only read. It names every capability
-//! in the service's CSpace; what it does not name is not there. Which ones are there follows from the
-//! manifest alone.
+//! The root service writes it (postcard) into pages that the service can only read. It names every
+//! capability in the service's CSpace; what it does not name is not there. Which ones are there
+//! follows from the manifest alone.
 //!
 //! Names of capabilities:
 //!
@@ -34,7 +34,8 @@ use crate::Badge;
 /// Bit of a service's doorbell that callers ring.
 pub const DOORBELL: u64 = 1;
 
-/// Bit of a service's doorbell by which root asks whether it is alive. The answer is a signal to `alive`.
+/// Bit of a service's doorbell by which root asks whether it is alive. The answer is a signal to
+/// `alive`.
 pub const WATCH: u64 = 1 << 63;
 
 /// What a service starts with.
@@ -66,7 +67,8 @@ pub struct Environment {
     pub vms: Vec<VmEntry>,
     /// For the checkpoint service: memory for its pages.
     pub store: Vec<StoreFrame>,
-    /// Where its lines for the log go ([`crate::log_ring`]); empty where it has none. The capability `log` wakes the console.
+    /// Where its lines for the log go ([`crate::log_ring`]); empty where it has none. The
+    /// capability `log` wakes the console.
     pub log: Window,
     /// For the console: where the lines of others come from.
     pub logs: Vec<LogEntry>,
@@ -132,7 +134,8 @@ pub struct VmConfig {
     pub guest: Window,
     /// The frame `bounce`, readable and writable: the source of `GuestWrite`.
     pub bounce: Window,
-    /// Whether the VM comes from another hypervisor: nothing is loaded, its vCPUs are taken over one by one.
+    /// Whether the VM comes from another hypervisor: nothing is loaded, its vCPUs are taken over
+    /// one by one.
     pub arrives: bool,
 }
 

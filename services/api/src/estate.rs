@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the root service does for a succession: give up and take in pieces of the machine.
 //!
-//! For the one partition whose manifest entry says `succession = true`. Root knows how to release and adopt each kind of resource; in which
-//! order, and whose it is at any moment, is the protocol's (crate `succession`). Resources are named by their
-//! place in the [`Inventory`], which lies in the bridge so that both sides know it.
+//! For the one partition whose manifest entry says `succession = true`. Root knows how to release
+//! and adopt each kind of resource; in which order, and whose it is at any moment, is the
+//! protocol's (crate `succession`). Resources are named by their place in the [`Inventory`], which
+//! lies in the bridge so that both sides know it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,8 +23,8 @@ pub const FROM_FIRST_AT: u64 = 0x2000;
 pub const FROM_SECOND_AT: u64 = 0x3000;
 /// Offset of the inventory: its bytes as a little-endian word, then postcard.
 pub const INVENTORY_AT: u64 = 0x4000;
-/// Offset of a word behind the messages, for fault injection: number plus one of the action before which the successor's service is to stop;
-/// [`FAULT_ALL`] is added where all of the successor is.
+/// Offset of a word behind the messages, for fault injection: number plus one of the action before
+/// which the successor's service is to stop; [`FAULT_ALL`] is added where all of the successor is.
 pub const FAULT_AT: u64 = INVENTORY_AT - 8;
 /// See [`FAULT_AT`].
 pub const FAULT_ALL: u64 = 1 << 63;
@@ -31,12 +32,14 @@ pub const FAULT_ALL: u64 = 1 << 63;
 pub const BEGUN_AT: u64 = FAULT_AT - 8;
 /// Offset of a word before that: TSC at the launch.
 pub const LAUNCHED_AT: u64 = BEGUN_AT - 8;
-/// Offsets of the words before that: TSC at which the party that wrote the ledger, and the other one, last were at work.
+/// Offsets of the words before that: TSC at which the party that wrote the ledger, and the other
+/// one, last were at work.
 pub const ALIVE_AT: [u64; 2] = [LAUNCHED_AT - 8, LAUNCHED_AT - 16];
-/// Offset of the word before that: ticks that the incumbent stood ready to leave, until it was told to.
+/// Offset of the word before that: ticks that the incumbent stood ready to leave, until it was told
+/// to.
 pub const WAITED_AT: u64 = ALIVE_AT[1] - 8;
-/// Offsets of the words before that: what both parties' services allocated, and logged, between the stop of a VM and its run, and how often they
-/// waited for anybody but its VMM.
+/// Offsets of the words before that: what both parties' services allocated, and logged, between the
+/// stop of a VM and its run, and how often they waited for anybody but its VMM.
 pub const EXTRAS_AT: [u64; 3] = [WAITED_AT - 8, WAITED_AT - 16, WAITED_AT - 24];
 /// Offset of the first VM's handover window; those of the others follow.
 pub const WINDOWS_AT: u64 = 0x2_0000;
@@ -160,7 +163,8 @@ pub struct Module {
     pub bytes: u64,
 }
 
-/// Everything that changes owner in a succession. Places in the lists are the numbers of the ledger.
+/// Everything that changes owner in a succession. Places in the lists are the numbers of the
+/// ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// Version of the hypervisor that wrote it.
@@ -211,8 +215,9 @@ pub enum Item {
 pub enum Request {
     /// What is in the way of a carve-out of this many bytes? Nothing changes.
     Examine(u64),
-    /// Take a CPU and this many bytes out of use and make a bridge; both are mapped into the caller, at `rt::layout::CARVE_OUT` and
-    /// `rt::layout::BRIDGE`, with the inventory in the bridge. Repeated, it says the same.
+    /// Take a CPU and this many bytes out of use and make a bridge; both are mapped into the
+    /// caller, at `rt::layout::CARVE_OUT` and `rt::layout::BRIDGE`, with the inventory in the
+    /// bridge. Repeated, it says the same.
     Carve(u64),
     /// Is there a succession? Then map the bridge into the caller.
     Bridge,
@@ -223,7 +228,8 @@ pub enum Request {
         /// Physical address of the multiboot2 information.
         information: u64,
     },
-    /// Stop using a resource, which is then somebody else's to use. With a CPU, its last word goes to a word of the ledger.
+    /// Stop using a resource, which is then somebody else's to use. With a CPU, its last word goes
+    /// to a word of the ledger.
     Release {
         /// Which.
         item: Item,
@@ -232,11 +238,13 @@ pub enum Request {
     },
     /// Begin to use a resource that nobody uses. One that is in use here is no error.
     Adopt(Item),
-    /// Build the VM with this number around its memory, running nothing; and map its handover window. One that is built is no error.
+    /// Build the VM with this number around its memory, running nothing; and map its handover
+    /// window. One that is built is no error.
     Build(u8),
     /// Map the handover window of this VM of ours into its VMM.
     Open(u8),
-    /// All of the VM with this number is ours and runs: a VMM that is started anew from now on starts its guest anew, and waits for nobody.
+    /// All of the VM with this number is ours and runs: a VMM that is started anew from now on
+    /// starts its guest anew, and waits for nobody.
     Arrived(u8),
     /// The VM is the other party's: its VMM ends, its memory leaves.
     Forget(u8),
@@ -244,7 +252,8 @@ pub enum Request {
     Fence,
     /// Fault injection: all CPUs of this hypervisor stop, and nothing is given to anyone.
     Stop,
-    /// It is over: this party owns everything. What a succession needs only while it lasts is given back.
+    /// It is over: this party owns everything. What a succession needs only while it lasts is given
+    /// back.
     Settle,
 }
 

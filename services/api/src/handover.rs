@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The handover window: where the state of a VM lies while it changes from one hypervisor to another.
+//! The handover window: where the state of a VM lies while it changes from one hypervisor to
+//! another.
 //!
-//! A part of the bridge that root maps, readable and writable, into the VMM of either side at `rt::layout::HANDOVER`. Only one side
-//! writes: the one whose VM it is. The words of the ledger say when the other side may read. Little-endian words
-//! ([`Header`]), then the typed state (crate `state`), which is checked by whoever reads it. Whoever runs the VM from a state clears the
+//! A part of the bridge that root maps, readable and writable, into the VMM of either side at
+//! `rt::layout::HANDOVER`. Only one side writes: the one whose VM it is. The words of the ledger
+//! say when the other side may read. Little-endian words ([`Header`]), then the typed state (crate
+//! `state`), which is checked by whoever reads it. Whoever runs the VM from a state clears the
 //! first word of its header: no state is used twice.
 //!
-//! So that little is left to do while the VM stands still, its state is written a first time before, while it runs: the *base*, with a
-//! header of its own ([`BaseHeader`]). The state proper can then be a change of it.
+//! So that little is left to do while the VM stands still, its state is written a first time
+//! before, while it runs: the *base*, with a header of its own ([`BaseHeader`]). The state proper
+//! can then be a change of it.
 
 /// Bytes of the window of one VM.
 pub const WINDOW_BYTES: u64 = 128 << 10;
@@ -39,7 +42,8 @@ pub struct Header {
     pub tsc: u64,
     /// Where the state is a change: [`BaseHeader::tsc`] of its base. Else 0.
     pub base: u64,
-    /// Host TSC of each vCPU's last exit; of one that was not executing (halted, not started, paused), of its stop.
+    /// Host TSC of each vCPU's last exit; of one that was not executing (halted, not started,
+    /// paused), of its stop.
     pub exits: [u64; MAX_VCPUS],
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Interfaces: a request type, a reply type and a label, and their encoding.
 //!
-//! The label keeps a message that arrives at the wrong door from being read as something else. The encoding is
-//! postcard; what does not decode is refused, whoever sent it.
+//! The label keeps a message that arrives at the wrong door from being read as something else. The
+//! encoding is postcard; what does not decode is refused, whoever sent it.
 
 use serde::{Serialize, de::DeserializeOwned};
 

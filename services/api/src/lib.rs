@@ -3,7 +3,8 @@
 //!
 //! One file per interface, with its messages; [`Interface`] ties a request to its reply. Besides:
 //! what a service is given at its start ([`environment`]) and what the whole system is made of
-//! ([`manifest`]). No system calls here: `rt` carries the messages, so that the host tool can use the same types.
+//! ([`manifest`]). No system calls here: `rt` carries the messages, so that the host tool can use
+//! the same types.
 #![cfg_attr(not(any(test, feature = "host")), no_std)]
 #![forbid(unsafe_code)]
 

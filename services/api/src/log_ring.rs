@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A ring of log lines in memory that one writer and the console share.
 //!
-//! The writer never waits: a line that does not fit is dropped and counted. Either side may write any word at any time, so
-//! each of them checks what it reads: wrong numbers cost lines of this ring, and nothing else. The memory is root's and
-//! outlives both sides.
+//! The writer never waits: a line that does not fit is dropped and counted. Either side may write
+//! any word at any time, so each of them checks what it reads: wrong numbers cost lines of this
+//! ring, and nothing else. The memory is root's and outlives both sides.
 //!
-//! Words of [`HEADER`], then data. A record is a word with the number of its bytes, a word with the TSC at which it was
-//! written, and the bytes, padded to whole words. Positions count words since the beginning.
+//! Words of [`HEADER`], then data. A record is a word with the number of its bytes, a word with the
+//! TSC at which it was written, and the bytes, padded to whole words. Positions count words since
+//! the beginning.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -63,7 +64,8 @@ pub fn write(ring: &[AtomicU64], time: u64, text: &[u8]) -> Written {
     for (position, word) in (head..).zip([text.len() as u64, time].into_iter().chain(body)) {
         data[place(data, position)].store(word, Relaxed);
     }
-    // Sequentially consistent, as is `Reader::sleep`: the writer sees that the reader sleeps, or the reader sees the record.
+    // Sequentially consistent, as is `Reader::sleep`: the writer sees that the reader sleeps, or
+    // the reader sees the record.
     header[HEAD].store(head.wrapping_add(words), SeqCst);
     if header[ASLEEP].load(SeqCst) != 0 && header[ASLEEP].swap(0, SeqCst) != 0 {
         return Written::Wake;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The manifest: the system as data.
 //!
-//! `services/system.toml` is compiled on the host (`source::compile`, feature `host`) into the boot module `manifest`:
-//! [`MAGIC`], then a [`Manifest`] in postcard. The root service reads it and does nothing that it does not say: it is the
-//! one place where it is decided who may do what.
+//! `services/system.toml` is compiled on the host (`source::compile`, feature `host`) into the boot
+//! module `manifest`: [`MAGIC`], then a [`Manifest`] in postcard. The root service reads it and
+//! does nothing that it does not say: it is the one place where it is decided who may do what.
 
 use alloc::format;
 use alloc::string::String;

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The operator's line: what the tool on the host and the operator service say to each other.
 //!
-//! The line is a stream of bytes that anybody who can reach it may write to, so nothing that arrives is believed
-//! before it is checked. Layers, from below:
+//! The line is a stream of bytes that anybody who can reach it may write to, so nothing that
+//! arrives is believed before it is checked. Layers, from below:
 //!
-//! 1. [`frame`]: packets between zero bytes, with a checksum. After garbage, the next zero byte begins anew.
-//! 2. [`packet`]: the handshake, which shows that both know the secret without telling it, agrees on a version and
-//!    makes a key for this session; then sealed packets, each with its number and a tag made with that key.
-//!    Whoever comes to the line later, after a tool that went away, has no key and is not obeyed.
-//! 3. [`Request`] and [`Reply`]: one after the other, never two at once. They are those of the services
-//!    ([`crate::root`], [`crate::vmm`], ...), which the operator service passes on if [`permitted`].
+//! 1. [`frame`]: packets between zero bytes, with a checksum. After garbage, the next zero byte
+//!    begins anew.
+//! 2. [`packet`]: the handshake, which shows that both know the secret without telling it, agrees
+//!    on a version and makes a key for this session; then sealed packets, each with its number and
+//!    a tag made with that key. Whoever comes to the line later, after a tool that went away, has
+//!    no key and is not obeyed.
+//! 3. [`Request`] and [`Reply`]: one after the other, never two at once. They are those of the
+//!    services ([`crate::root`], [`crate::vmm`], ...), which the operator service passes on if
+//!    [`permitted`].
 //!
-//! [`server::Session`] and [`client::Session`] are the two ends, without input and output of their own.
-//! Whatever is wrong with a packet ends the session, and nothing else.
+//! [`server::Session`] and [`client::Session`] are the two ends, without input and output of their
+//! own. Whatever is wrong with a packet ends the session, and nothing else.
 
 use alloc::string::String;
 
@@ -34,8 +37,8 @@ pub const NEWEST: u16 = 1;
 /// A key made of the shared secret.
 pub type Key = [u8; 32];
 
-/// The key that belongs to a secret, as it stands on the core's command line (`operator-secret=...`) and in the tool's
-/// file. [`crate::Environment::secret`] is this key.
+/// The key that belongs to a secret, as it stands on the core's command line
+/// (`operator-secret=...`) and in the tool's file. [`crate::Environment::secret`] is this key.
 #[must_use]
 pub fn key(secret: &str) -> Key {
     blake3::derive_key("understudy 2026-11 operator line", secret.trim().as_bytes())
@@ -102,7 +105,8 @@ pub enum Failure {
 pub fn permitted(request: &Request) -> bool {
     match request {
         Request::Ping | Request::Root(_) | Request::Console(_) | Request::Succession(_) => true,
-        // The steps of a handover are for the succession service: out of their order, a VM would be lost.
+        // The steps of a handover are for the succession service: out of their order, a VM would be
+        // lost.
         Request::Vm(_, request) => {
             use vmm::Request::{HandOver, Lose, Prepare, TakeOver};
             !matches!(request, Prepare | HandOver { .. } | TakeOver { .. } | Lose { .. })

@@ -24,7 +24,8 @@ impl Interface for Root {
     const NAME: &'static str = "root";
 }
 
-/// What is asked. Lists come in parts of at most [`MAX_LIST`], from an index on, and end with an empty part.
+/// What is asked. Lists come in parts of at most [`MAX_LIST`], from an index on, and end with an
+/// empty part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// The partitions, from this one on.
@@ -35,7 +36,8 @@ pub enum Request {
     Regions(u32),
     /// The newest faults, from this one on (0 is the newest).
     Faults(u32),
-    /// What root itself has to say, from this line on; whoever keeps the log asks when its doorbell rings.
+    /// What root itself has to say, from this line on; whoever keeps the log asks when its doorbell
+    /// rings.
     Log(u64),
     /// Start a partition anew (controlling callers only).
     Restart(String),

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Succession: another hypervisor is started beside this one and takes over.
 //!
-//! The operator sends an image ([`Request::Stage`], [`Request::Part`]), asks what would happen ([`Request::Plan`]), begins
-//! ([`Request::Start`]), looks on ([`Request::Status`], [`Request::Resources`]) and, once only its home is left to this hypervisor, lets it leave
-//! ([`Request::Retire`]) or takes everything back ([`Request::Abort`]). The same interface is served by the successor: the
-//! operator's line moves to it in the middle, and requests go on there.
+//! The operator sends an image ([`Request::Stage`], [`Request::Part`]), asks what would happen
+//! ([`Request::Plan`]), begins ([`Request::Start`]), looks on ([`Request::Status`],
+//! [`Request::Resources`]) and, once only its home is left to this hypervisor, lets it leave
+//! ([`Request::Retire`]) or takes everything back ([`Request::Abort`]). The same interface is
+//! served by the successor: the operator's line moves to it in the middle, and requests go on
+//! there.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,7 +34,8 @@ impl Interface for Succession {
     const NAME: &'static str = "succession";
 }
 
-/// What is asked. All but [`Request::Status`] and [`Request::Resources`] are for controlling callers.
+/// What is asked. All but [`Request::Status`] and [`Request::Resources`] are for controlling
+/// callers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// Begin to send an image; what was staged before is dropped.
@@ -44,7 +47,8 @@ pub enum Request {
     Part {
         /// Bytes before the part.
         offset: u64,
-        /// At most [`MAX_PART`] bytes, which are at most [`MAX_UNPACKED`] of the image, compressed ([`unpack`]).
+        /// At most [`MAX_PART`] bytes, which are at most [`MAX_UNPACKED`] of the image, compressed
+        /// ([`unpack`]).
         #[serde(with = "crate::bytes")]
         packed: Vec<u8>,
     },
@@ -60,7 +64,8 @@ pub enum Request {
     Abort,
     /// The point of no return: the incumbent leaves.
     Retire,
-    /// Fault injection: in the next succession the service of one party, or all of that party, stops as by a bug of its own, once.
+    /// Fault injection: in the next succession the service of one party, or all of that party,
+    /// stops as by a bug of its own, once.
     Fault(Fault),
 }
 
@@ -71,7 +76,8 @@ pub struct Fault {
     pub successor: bool,
     /// Before the action of this number, from 0 on, that it performs.
     pub action: u32,
-    /// Not the service alone, which would be started anew: all CPUs of its hypervisor stop for good, and nothing is said.
+    /// Not the service alone, which would be started anew: all CPUs of its hypervisor stop for
+    /// good, and nothing is said.
     pub all: bool,
 }
 
@@ -152,13 +158,15 @@ pub struct Status {
     pub message: String,
     /// What the last handover of each vCPU cost.
     pub blackouts: Vec<Blackout>,
-    /// TSC ticks from the launch of the hypervisor that answers until it could receive; 0 if it was not launched by another.
+    /// TSC ticks from the launch of the hypervisor that answers until it could receive; 0 if it was
+    /// not launched by another.
     pub launch_ticks: u64,
-    /// TSC ticks from the request to begin until the hypervisor that answers owned everything, without the time that the incumbent stood ready to
-    /// leave; 0 as above.
+    /// TSC ticks from the request to begin until the hypervisor that answers owned everything,
+    /// without the time that the incumbent stood ready to leave; 0 as above.
     pub total_ticks: u64,
-    /// Allocations, lines logged, and waits for anybody but the VM's VMM, by the succession services of both hypervisors between the stop of a
-    /// VM and its run, in all of that succession: none, if things are as they should be.
+    /// Allocations, lines logged, and waits for anybody but the VM's VMM, by the succession
+    /// services of both hypervisors between the stop of a VM and its run, in all of that
+    /// succession: none, if things are as they should be.
     pub switch_extras: [u64; 3],
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One VM, as its VMM shows it to others.
 //!
-//! The VMM's one thread may be inside the guest: callers ring the doorbell first (`rt::ipc::Client` does).
+//! The VMM's one thread may be inside the guest: callers ring the doorbell first (`rt::ipc::Client`
+//! does).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -23,7 +24,8 @@ impl Interface for Vmm {
     const NAME: &'static str = "vmm";
 }
 
-/// What is asked. All but [`Request::Status`] and [`Request::ConsoleRead`] are for controlling callers.
+/// What is asked. All but [`Request::Status`] and [`Request::ConsoleRead`] are for controlling
+/// callers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// How is it?
@@ -50,25 +52,30 @@ pub enum Request {
         /// Which.
         id: u64,
     },
-    /// Get ready for a handover, so that little is left to do while the VM stands still. Where the VM is, its state is written to the
-    /// handover window as a base ([`crate::handover`]); where it is to come, that base is read. A VM that is stopped for a handover, and
-    /// a window without a base, are no errors.
+    /// Get ready for a handover, so that little is left to do while the VM stands still. Where the
+    /// VM is, its state is written to the handover window as a base ([`crate::handover`]); where it
+    /// is to come, that base is read. A VM that is stopped for a handover, and a window without a
+    /// base, are no errors.
     Prepare,
-    /// Stop one vCPU so that another hypervisor may run it; one that is stopped for that already is no error. With the last one, the state of the whole machine is in the handover
-    /// window ([`crate::handover`]) when the answer comes.
+    /// Stop one vCPU so that another hypervisor may run it; one that is stopped for that already is
+    /// no error. With the last one, the state of the whole machine is in the handover window
+    /// ([`crate::handover`]) when the answer comes.
     HandOver {
         /// Its number.
         vcpu: u32,
     },
-    /// Run one vCPU from the state in the handover window; the first one brings the devices. Of a vCPU that was stopped here, and is
-    /// wanted back, the state that is still here serves, unless the VM has run elsewhere meanwhile. A vCPU that runs already is no error.
+    /// Run one vCPU from the state in the handover window; the first one brings the devices. Of a
+    /// vCPU that was stopped here, and is wanted back, the state that is still here serves, unless
+    /// the VM has run elsewhere meanwhile. A vCPU that runs already is no error.
     TakeOver {
         /// Its number.
         vcpu: u32,
     },
-    /// Nobody has the VM's state any more: the VM counts as failed, and can be started anew. One that is here is left alone, and refused.
+    /// Nobody has the VM's state any more: the VM counts as failed, and can be started anew. One
+    /// that is here is left alone, and refused.
     Lose {
-        /// Even if there is a state in the handover window: it cannot be used, and nobody else will.
+        /// Even if there is a state in the handover window: it cannot be used, and nobody else
+        /// will.
         anyway: bool,
     },
 }
@@ -82,7 +89,8 @@ pub enum Reply {
     Status(Status),
     /// A part of what the guest wrote.
     Console {
-        /// Place of the first byte: later than the cursor where the ring no longer goes back so far.
+        /// Place of the first byte: later than the cursor where the ring no longer goes back so
+        /// far.
         start: u64,
         /// At most [`MAX_CONSOLE`] bytes; empty at the end.
         #[serde(with = "crate::bytes")]
@@ -133,9 +141,11 @@ pub struct Status {
     pub quota_left: u32,
     /// Bytes that the guest has written to its console.
     pub console_end: u64,
-    /// TSC ticks that the last checkpoint held the vCPUs, from the exit to the next entry; 0 before the first.
+    /// TSC ticks that the last checkpoint held the vCPUs, from the exit to the next entry; 0 before
+    /// the first.
     pub last_pause_ticks: u64,
-    /// For each vCPU, the TSC ticks that its last handover held it: from its last exit under one hypervisor to its first entry under
-    /// the other; for one that was not executing, until it was here. Empty before the first.
+    /// For each vCPU, the TSC ticks that its last handover held it: from its last exit under one
+    /// hypervisor to its first entry under the other; for one that was not executing, until it was
+    /// here. Empty before the first.
     pub blackouts: Vec<u64>,
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The two ends of the operator's line against each other, and the service's end against what is not a tool.
+//! The two ends of the operator's line against each other, and the service's end against what is
+//! not a tool.
 
 use api::operator::packet::{Goodbye, Hello, MAGIC, Packet};
 use api::operator::{Failure, Key, Reply, Request, client, frame, key, permitted, server};

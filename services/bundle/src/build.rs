@@ -14,7 +14,8 @@ use crate::{HEAD, Header, MAX_ENTRIES, MAX_NAME, PublicKey, ROW, SEAL, signed};
 pub struct SecretKey(SigningKey);
 
 impl SecretKey {
-    /// The key that these bytes are. Whoever makes them has to take them from a good source of randomness.
+    /// The key that these bytes are. Whoever makes them has to take them from a good source of
+    /// randomness.
     #[must_use]
     pub fn new(bytes: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(bytes))
@@ -32,7 +33,8 @@ impl SecretKey {
 pub enum Unbuildable {
     /// More than [`MAX_ENTRIES`].
     TooManyEntries,
-    /// A name that is empty, too long, twice there, or of other characters than `a-z`, `0-9`, `-`, `_` and `.`.
+    /// A name that is empty, too long, twice there, or of other characters than `a-z`, `0-9`, `-`,
+    /// `_` and `.`.
     BadName,
     /// A span whose oldest is newer than its newest.
     BadHeader,

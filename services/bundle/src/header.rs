@@ -43,7 +43,8 @@ impl fmt::Display for Span {
 pub struct Header {
     /// Its version.
     pub version: Version,
-    /// The oldest version that it gives the machine to, or takes it from; see [`crate::compatible`].
+    /// The oldest version that it gives the machine to, or takes it from; see
+    /// [`crate::compatible`].
     pub oldest_peer: Version,
     /// The contract of its core: `abi::VERSION`.
     pub contract: u32,
@@ -61,7 +62,8 @@ impl Header {
     }
 }
 
-/// The head with what is not told to others, but for the length of the file, which is checked before.
+/// The head with what is not told to others, but for the length of the file, which is checked
+/// before.
 pub(crate) struct Head {
     pub header: Header,
     pub entries: u16,
@@ -91,8 +93,8 @@ impl Head {
         bytes
     }
 
-    /// Out of bytes of format [`FORMAT`]. `None` where there are bytes that this format does not have, or where a span
-    /// ends before it begins.
+    /// Out of bytes of format [`FORMAT`]. `None` where there are bytes that this format does not
+    /// have, or where a span ends before it begins.
     pub fn decode(bytes: &[u8; HEAD]) -> Option<Self> {
         let version =
             |at| Some(Version::new(u16_at(bytes, at)?, u16_at(bytes, at + 2)?, u16_at(bytes, at + 4)?));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The image of a hypervisor: one signed file with its core, its services and its manifest.
 //!
-//! Owns the format, what is checked before anything in it is looked at ([`Bundle::open`]), and the rule by which two
-//! hypervisors are fit to follow each other ([`compatible`]). The feature `host` makes images (module `build`). What it
-//! leaves to others: where the key comes from, and what the entries mean.
+//! Owns the format, what is checked before anything in it is looked at ([`Bundle::open`]), and the
+//! rule by which two hypervisors are fit to follow each other ([`compatible`]). The feature `host`
+//! makes images (module `build`). What it leaves to others: where the key comes from, and what the
+//! entries mean.
 //!
 //! All numbers are little-endian. The parts follow each other without a gap:
 //!

@@ -23,7 +23,8 @@ impl<'a> Bundle<'a> {
     pub fn open(bytes: &'a [u8], key: &PublicKey) -> Result<Self, Refused> {
         check_length(bytes)?;
         let (body, digest, signature) = parts(bytes).ok_or(Refused::NotAnImage)?;
-        // The table and all the rest of the head are not looked at before it is known who wrote them.
+        // The table and all the rest of the head are not looked at before it is known who wrote
+        // them.
         if blake3::hash(body) != blake3::Hash::from_bytes(*digest) {
             return Err(Refused::Altered);
         }

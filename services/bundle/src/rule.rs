@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which hypervisor may follow which.
 //!
-//! Of two versions only the newer one can know the other. So the newer one has the say, whether it comes or goes: its
-//! [`Header::oldest_peer`] is the oldest version that it takes the machine from, and the oldest that it gives
-//! it back to. By default that is the minor version before its own ([`crate::Version::oldest_peer`]): an update can be
-//! taken back, and an old image with known faults cannot be brought back later than that. The same version may
-//! always follow itself.
+//! Of two versions only the newer one can know the other. So the newer one has the say, whether it
+//! comes or goes: its [`Header::oldest_peer`] is the oldest version that it takes the machine from,
+//! and the oldest that it gives it back to. By default that is the minor version before its own
+//! ([`crate::Version::oldest_peer`]): an update can be taken back, and an old image with known
+//! faults cannot be brought back later than that. The same version may always follow itself.
 
 use core::fmt;
 

@@ -19,7 +19,8 @@ pub(crate) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// The table of `count` entries in `bytes`, which end with the last entry. The error says what is wrong with it.
+    /// The table of `count` entries in `bytes`, which end with the last entry. The error says what
+    /// is wrong with it.
     pub fn read(bytes: &'a [u8], count: u16) -> Result<Self, &'static str> {
         let count = usize::from(count);
         if count > MAX_ENTRIES {

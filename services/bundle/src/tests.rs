@@ -184,7 +184,8 @@ fn random_bytes_never_panic() {
     let (good, key) = (image(), secret().public());
     for round in 0..20_000 {
         let mut bytes: Vec<u8> = (0..next() % 400).map(|_| next() as u8).collect();
-        // Begin like an image, so that it is not refused at once; and every second one is even signed.
+        // Begin like an image, so that it is not refused at once; and every second one is even
+        // signed.
         let like = next() % (HEAD + 1);
         bytes.iter_mut().zip(&good[..like.max(10)]).for_each(|(byte, good)| *byte = *good);
         if round % 100 == 0 && bytes.len() >= HEAD {

@@ -29,7 +29,8 @@ impl Version {
         let mut digits = 0;
         let mut which = 0;
         let mut at = 0;
-        // Indices stay below the lengths that the conditions name. A loop and no iterator: this runs at compile time.
+        // Indices stay below the lengths that the conditions name. A loop and no iterator: this
+        // runs at compile time.
         while at < text.len() {
             let byte = text[at];
             if byte == b'.' && digits > 0 && which < 2 {
@@ -53,8 +54,8 @@ impl Version {
         Some(Self::new(numbers[0], numbers[1], numbers[2]))
     }
 
-    /// The oldest version that this one exchanges a machine with, unless its header says otherwise: the minor version
-    /// before it. The first one of a major version knows none before it.
+    /// The oldest version that this one exchanges a machine with, unless its header says otherwise:
+    /// the minor version before it. The first one of a major version knows none before it.
     #[must_use]
     pub const fn oldest_peer(self) -> Self {
         Self::new(self.major, self.minor.saturating_sub(1), 0)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a line of the log looks like: `[name] text`.
 //!
-//! Clients are not trusted: control characters, with which a client could forge lines of others or command a
-//! terminal, are replaced.
+//! Clients are not trusted: control characters, with which a client could forge lines of others or
+//! command a terminal, are replaced.
 
 use alloc::string::String;
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From the rings of all partitions to the serial port and the store; requests in between.
 //!
-//! Nobody waits for this service: whoever writes more than the serial port takes loses its own lines. Each round takes a
-//! few lines of every writer, so that one that floods does not delay the others.
+//! Nobody waits for this service: whoever writes more than the serial port takes loses its own
+//! lines. Each round takes a few lines of every writer, so that one that floods does not delay the
+//! others.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -115,7 +116,8 @@ impl Log {
         }
     }
 
-    /// Takes a few lines of everybody, in the order in which they were written; whether there were any.
+    /// Takes a few lines of everybody, in the order in which they were written; whether there were
+    /// any.
     fn round(&mut self) -> bool {
         let now = time::now();
         let mut lines = self.fetch_from_root();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The log in memory: the newest lines of each source.
 //!
-//! Every source has a share of its own, so that one that writes much pushes out its own lines and no others. Lines are
-//! numbered in the order in which they came, and bytes of the whole log are counted, so that it can be read by either.
+//! Every source has a share of its own, so that one that writes much pushes out its own lines and
+//! no others. Lines are numbered in the order in which they came, and bytes of the whole log are
+//! counted, so that it can be read by either.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -45,7 +46,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// An empty log that keeps about `bytes`, for these sources. What comes from others is counted and not kept.
+    /// An empty log that keeps about `bytes`, for these sources. What comes from others is counted
+    /// and not kept.
     #[must_use]
     pub fn new(bytes: usize, names: impl IntoIterator<Item = String>) -> Self {
         let mut sources: Vec<Source> = names
@@ -79,7 +81,8 @@ impl Store {
         source.text.extend(text.as_bytes());
     }
 
-    /// At most `most` bytes of the log as it is printed, from `cursor` on, and the place of the first of them.
+    /// At most `most` bytes of the log as it is printed, from `cursor` on, and the place of the
+    /// first of them.
     #[must_use]
     pub fn read(&self, cursor: u64, most: usize) -> (u64, Vec<u8>) {
         let mut bytes = Vec::new();

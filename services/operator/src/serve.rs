@@ -14,7 +14,8 @@ use crate::uart::{Received, Uart};
 /// How long a lost interrupt can go unnoticed.
 const GLANCE_MS: u64 = 100;
 
-/// So many bytes from somebody who is not the operator cost a pause, so that noise takes no time from others.
+/// So many bytes from somebody who is not the operator cost a pause, so that noise takes no time
+/// from others.
 const NOISE: u32 = 256;
 /// The pause.
 const PAUSE_MS: u64 = 10;

@@ -45,7 +45,8 @@ pub enum Received {
 pub struct Uart {
     ports: Cap<PortRange>,
     interrupt: Option<Cap<Interrupt>>,
-    /// Bytes that are there for certain. An image of some megabytes comes this way, and every look at the port takes its time.
+    /// Bytes that are there for certain. An image of some megabytes comes this way, and every look
+    /// at the port takes its time.
     certain: u8,
 }
 
@@ -57,7 +58,8 @@ impl Uart {
         if ports.in8(SCRATCH) != Ok(0x5a) {
             return None;
         }
-        // Divisor 1 while bit 7 of the line control is set; FIFO on, emptied, interrupt at 14 bytes; DTR, RTS, OUT2.
+        // Divisor 1 while bit 7 of the line control is set; FIFO on, emptied, interrupt at 14
+        // bytes; DTR, RTS, OUT2.
         for (port, value) in [
             (INTERRUPT_ENABLE, 0),
             (LINE_CONTROL, 0x80),
@@ -73,8 +75,8 @@ impl Uart {
         Some(Self { ports, interrupt: Cap::named(environment, "irq.3"), certain: 0 })
     }
 
-    /// The next byte. What was lost in the middle of some that were certain is noticed after them; nothing that is built of them will
-    /// pass its checks.
+    /// The next byte. What was lost in the middle of some that were certain is noticed after them;
+    /// nothing that is built of them will pass its checks.
     pub fn receive(&mut self) -> Received {
         if self.certain == 0 {
             match self.ports.in8(LINE_STATUS) {

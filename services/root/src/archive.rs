@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The archive of services: cpio in the `newc` form.
 //!
-//! Reads what a boot loader handed over: every length is checked against the bytes there are, and what does not fit
-//! ends the archive.
+//! Reads what a boot loader handed over: every length is checked against the bytes there are, and
+//! what does not fit ends the archive.
 
 /// Bytes of a header.
 const HEADER: usize = 110;

@@ -23,7 +23,8 @@ impl Block {
     }
 }
 
-/// The fewest blocks of at most `1 << max_bits` bytes that cover the pages from `start` to `end` (rounded outwards).
+/// The fewest blocks of at most `1 << max_bits` bytes that cover the pages from `start` to `end`
+/// (rounded outwards).
 #[must_use]
 pub fn cover(start: u64, end: u64, max_bits: u8) -> Vec<Block> {
     let mut address = start & !(PAGE_SIZE - 1);
@@ -39,8 +40,8 @@ pub fn cover(start: u64, end: u64, max_bits: u8) -> Vec<Block> {
     blocks
 }
 
-/// How many table pages a four-level space needs, its root table not counted, to map `blocks` with the largest pages
-/// that fit.
+/// How many table pages a four-level space needs, its root table not counted, to map `blocks` with
+/// the largest pages that fit.
 #[must_use]
 pub fn table_count(blocks: impl Iterator<Item = Block>) -> u64 {
     let mut tables: BTreeSet<(u8, u64)> = BTreeSet::new();
@@ -49,7 +50,8 @@ pub fn table_count(blocks: impl Iterator<Item = Block>) -> u64 {
             if block.bits >= level_bits {
                 break;
             }
-            // Blocks are naturally aligned: one that is smaller than a table's reach lies within one table.
+            // Blocks are naturally aligned: one that is smaller than a table's reach lies within
+            // one table.
             tables.insert((level_bits, block.address >> level_bits));
         }
     }

@@ -88,7 +88,8 @@ fn build(system: &mut System, index: usize) -> Result<()> {
     made.thread.start().map_err(core("start the thread"))
 }
 
-/// What it borrows: guest memory and boot modules of its VM; guest memory of the VMs it checkpoints; its store.
+/// What it borrows: guest memory and boot modules of its VM; guest memory of the VMs it
+/// checkpoints; its store.
 fn windows(system: &System, index: usize) -> Result<Windows> {
     let mut windows = Windows::default();
     let partition = &system.partitions[index];
@@ -138,7 +139,8 @@ fn lend_module(system: &System, borrowed: &mut Vec<Borrowed>, name: &str, number
     Ok(placed.window)
 }
 
-/// Takes all of these pieces of memory, or none: with some of them the partition could never be made.
+/// Takes all of these pieces of memory, or none: with some of them the partition could never be
+/// made.
 fn take_pieces(estate: &mut Estate, sizes: impl IntoIterator<Item = u8>) -> Result<Vec<(Cap<Untyped>, u8)>> {
     let mut pieces = Vec::new();
     for bits in sizes {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What root has to give: untyped memory and slots.
 //!
-//! Memory is taken from the piece that is left with the least, and what partitions have had stays theirs.
+//! Memory is taken from the piece that is left with the least, and what partitions have had stays
+//! theirs.
 
 use alloc::vec::Vec;
 
@@ -133,7 +134,8 @@ impl Estate {
         self.pieces.retain(|piece| piece.cap != cap);
     }
 
-    /// Takes all memory that is not used, but for about `keep` bytes, as blocks. If that fails, nothing is taken.
+    /// Takes all memory that is not used, but for about `keep` bytes, as blocks. If that fails,
+    /// nothing is taken.
     pub fn detach_free(&mut self, keep: u64) -> Result<Vec<(Cap<Untyped>, Block)>> {
         self.cut_rests()?;
         let block = |piece: &Piece| Block { address: piece.base, bits: piece.size.ilog2() as u8 };
@@ -150,7 +152,8 @@ impl Estate {
         Ok(free)
     }
 
-    /// Cuts what is left of each piece, and what is too large to change owner at once, into pieces of which nothing is used.
+    /// Cuts what is left of each piece, and what is too large to change owner at once, into pieces
+    /// of which nothing is used.
     fn cut_rests(&mut self) -> Result<()> {
         for index in 0..self.pieces.len() {
             let Piece { cap, base, size, used } = self.pieces[index];
@@ -177,7 +180,8 @@ impl Estate {
         adopted.map(|()| slot).map_err(core("adopt memory"))
     }
 
-    /// Adopts memory to take from: each of these blocks that can be had. What failed first is said at the end.
+    /// Adopts memory to take from: each of these blocks that can be had. What failed first is said
+    /// at the end.
     pub fn take_in(&mut self, blocks: impl IntoIterator<Item = Block>) -> Result<()> {
         let mut taken = Ok(());
         for block in blocks {
@@ -221,8 +225,8 @@ impl Estate {
         self.large(ObjectType::Untyped, bits).map(Cap::new)
     }
 
-    /// Takes `bytes` of frames, largest first, that lie one after the other from `address` on. If there is not enough,
-    /// nothing is taken.
+    /// Takes `bytes` of frames, largest first, that lie one after the other from `address` on. If
+    /// there is not enough, nothing is taken.
     pub fn frames(&mut self, bytes: u64, address: u64) -> Result<Vec<(Cap<Frame>, Block)>> {
         let mut frames = Vec::new();
         let taken = self.take_frames(bytes, address, &mut frames);

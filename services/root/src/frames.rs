@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Frames of root's that change their owner with all that is in them: guest memory, page stores.
 //!
-//! While another instance has them their capabilities are 0. Where they lie is known before they have come and after they have left.
+//! While another instance has them their capabilities are 0. Where they lie is known before they
+//! have come and after they have left.
 
 use alloc::vec::Vec;
 
@@ -63,7 +64,8 @@ impl Frames {
         self.list.iter().all(|(frame, _)| frame.cptr() != 0)
     }
 
-    /// They leave, unchanged. Whoever had them mapped has them no more; where root itself has, `unmap` undoes that.
+    /// They leave, unchanged. Whoever had them mapped has them no more; where root itself has,
+    /// `unmap` undoes that.
     pub fn leave(&mut self, estate: &mut Estate, unmap: impl Fn(Cap<Frame>) -> Result<()>) -> Result<()> {
         for (frame, _) in self.list.iter_mut().filter(|(frame, _)| frame.cptr() != 0) {
             estate.node.revoke(frame.cptr()).map_err(core("take memory from others"))?;

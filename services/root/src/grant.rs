@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Giving capabilities: the one place where a partition's CSpace is filled, from what the manifest says.
+//! Giving capabilities: the one place where a partition's CSpace is filled, from what the manifest
+//! says.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -36,7 +37,8 @@ impl Gifts {
         Ok(slot)
     }
 
-    /// Derives a capability to call `other`; where that one stays down, its slot is left free for later.
+    /// Derives a capability to call `other`; where that one stays down, its slot is left free for
+    /// later.
     fn give_endpoint(&mut self, other: &Partition, badge: Badge) -> Result<CPtr> {
         if other.endpoint.cptr() != 0 {
             return self.give(other.endpoint.cptr(), Rights::WRITE, badge);
@@ -143,7 +145,8 @@ fn own(gifts: &mut Gifts, partition: &Partition, made: &Made) -> Result<()> {
     }
 }
 
-/// Whom it may call. A partition that could not be made (a VM where there is no virtualization) is nobody to call.
+/// Whom it may call. A partition that could not be made (a VM where there is no virtualization) is
+/// nobody to call.
 fn callees(gifts: &mut Gifts, system: &System, index: usize) -> Result<Vec<Callee>> {
     let mut callees = Vec::new();
     let spec = &system.partitions[index].spec;
@@ -173,8 +176,8 @@ fn callees(gifts: &mut Gifts, system: &System, index: usize) -> Result<Vec<Calle
     Ok(callees)
 }
 
-/// Gives the capabilities to the endpoint of the partition at place `index`, which was made anew, to those who had
-/// them before.
+/// Gives the capabilities to the endpoint of the partition at place `index`, which was made anew,
+/// to those who had them before.
 pub fn again(system: &System, index: usize) -> Result<()> {
     let callee = &system.partitions[index];
     for caller in &system.partitions {
@@ -187,7 +190,8 @@ pub fn again(system: &System, index: usize) -> Result<()> {
     Ok(())
 }
 
-/// I/O ports, narrowed from all of them. Those that another instance has for now keep their place and their name.
+/// I/O ports, narrowed from all of them. Those that another instance has for now keep their place
+/// and their name.
 fn ports(gifts: &mut Gifts, system: &mut System, index: usize) -> Result<()> {
     let mut wanted = system.partitions[index].spec.ports.clone();
     let spare = system.spare_console(index);
@@ -258,8 +262,8 @@ fn guest_window(index: u32, vm: &manifest::Vm) -> Window {
     Window { va: layout::GUEST + u64::from(index) * layout::GUEST_STRIDE, size: vm.memory_bytes }
 }
 
-/// The VMs that it checkpoints (with capabilities to them) or calls. One that another instance has for now can be called all the
-/// same: it may be back by then.
+/// The VMs that it checkpoints (with capabilities to them) or calls. One that another instance has
+/// for now can be called all the same: it may be back by then.
 fn vms(gifts: &mut Gifts, system: &System, partition: &Partition) -> Result<Vec<VmEntry>> {
     let mut entries = Vec::new();
     for (index, other) in system.vms() {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory of a VM: frames and the GuestSpace that they are mapped in.
 //!
-//! Made once, apart from the VMM's own memory: a VMM that starts anew finds its guest's memory where it was. In a succession
-//! the frames change their owner with all that is in them; the GuestSpace does not.
+//! Made once, apart from the VMM's own memory: a VMM that starts anew finds its guest's memory
+//! where it was. In a succession the frames change their owner with all that is in them; the
+//! GuestSpace does not.
 
 use abi::object::ObjectType;
 use abi::rights::Rights;
@@ -37,7 +38,8 @@ impl GuestMemory {
         Ok(Self { space: make_space(estate, bytes)?, frames: Frames::elsewhere(blocks) })
     }
 
-    /// The memory leaves, unchanged. Whoever had it mapped has it no more. Repeated, it goes on where it failed.
+    /// The memory leaves, unchanged. Whoever had it mapped has it no more. Repeated, it goes on
+    /// where it failed.
     pub fn leave(&mut self, estate: &mut Estate) -> Result<()> {
         self.frames.leave(estate, |frame| {
             frame.unmap().or_else(unless(rt::Error::NotMapped)).map_err(core("unmap guest memory"))

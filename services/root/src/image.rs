@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Images of services: static ELF files.
 //!
-//! What is taken: 64-bit little-endian x86 executables at fixed addresses, whose segments share no page and are not
-//! both writable and executable. Everything else is refused.
+//! What is taken: 64-bit little-endian x86 executables at fixed addresses, whose segments share no
+//! page and are not both writable and executable. Everything else is refused.
 
 use alloc::vec::Vec;
 
@@ -41,7 +41,8 @@ impl Segment<'_> {
         self.address + self.size
     }
 
-    /// The part of the data that lies at `address` and up to `size` bytes after, and where in that range it begins.
+    /// The part of the data that lies at `address` and up to `size` bytes after, and where in that
+    /// range it begins.
     #[must_use]
     pub fn data_in(&self, address: u64, size: u64) -> (u64, &[u8]) {
         let from = address.max(self.address);

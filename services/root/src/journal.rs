@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Root's own log.
 //!
-//! Until the console runs, lines go to the serial port; from then on they wait for the console to fetch them.
+//! Until the console runs, lines go to the serial port; from then on they wait for the console to
+//! fetch them.
 
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
@@ -62,8 +63,8 @@ impl Journal {
         }
     }
 
-    /// Leaves the serial port to the console, whose doorbell this is; returns root's capability to the port, which is to be
-    /// deleted.
+    /// Leaves the serial port to the console, whose doorbell this is; returns root's capability to
+    /// the port, which is to be deleted.
     pub fn hand_over(&mut self, console: Cap<Notification>) -> Option<Cap<PortRange>> {
         let (ports, _) = self.serial.take()?;
         self.console = Some(console);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the root service decides without the core: reading archives and images, and planning memory.
+//! What the root service decides without the core: reading archives and images, and planning
+//! memory.
 //!
-//! Everything here runs and is tested on the host. The program around it, which makes the system calls, is `main.rs`.
+//! Everything here runs and is tested on the host. The program around it, which makes the system
+//! calls, is `main.rs`.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whether a service is alive, from its answers to root's looks.
 //!
-//! Time is counted in looks. Root has the highest priority: where its looks come late the CPU itself was kept from running, and the
-//! service with it.
+//! Time is counted in looks. Root has the highest priority: where its looks come late the CPU
+//! itself was kept from running, and the service with it.
 
 /// What root remembers of one service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,8 +12,8 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Root looks: `answered` since the last look or not. Returns false for a service that has missed more than `most` looks on end;
-    /// otherwise it is to be asked again.
+    /// Root looks: `answered` since the last look or not. Returns false for a service that has
+    /// missed more than `most` looks on end; otherwise it is to be asked again.
     #[must_use]
     pub fn look(&mut self, answered: bool, most: u32) -> bool {
         self.missed = if answered || !self.asked { 0 } else { self.missed.saturating_add(1) };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The root service: builds the partitions that the manifest describes, and restarts what faults.
 //!
-//! It starts with everything and gives away what the manifest says, no more. It calls nobody: everybody depends on
-//! it, so it must not wait for anyone. What it decides without the core is in the library beside it.
+//! It starts with everything and gives away what the manifest says, no more. It calls nobody:
+//! everybody depends on it, so it must not wait for anyone. What it decides without the core is in
+//! the library beside it.
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg_attr(target_os = "none", no_main)]
 #![forbid(unsafe_code)]

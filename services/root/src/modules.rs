@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Boot modules: what the boot loader brought besides the core, and what comes from another instance in their place.
+//! Boot modules: what the boot loader brought besides the core, and what comes from another
+//! instance in their place.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Packing: which pieces of untyped memory to take for a set of objects, and which object goes into which.
+//! Packing: which pieces of untyped memory to take for a set of objects, and which object goes into
+//! which.
 //!
-//! Sizes are powers of two and objects are naturally aligned, so objects placed from the largest down leave
-//! no gaps; what is lost is only the rounding of the sum to a few pieces.
+//! Sizes are powers of two and objects are naturally aligned, so objects placed from the largest
+//! down leave no gaps; what is lost is only the rounding of the sum to a few pieces.
 
 use alloc::vec::Vec;
 
@@ -20,8 +21,8 @@ pub fn pieces(total: u64) -> Vec<u8> {
     (0..64).rev().filter(|bit| rounded >> bit & 1 == 1).collect()
 }
 
-/// The order in which to place objects of these sizes (log2), and the piece that each goes into: pairs of
-/// object and piece, both by index. `None` if they do not fit.
+/// The order in which to place objects of these sizes (log2), and the piece that each goes into:
+/// pairs of object and piece, both by index. `None` if they do not fit.
 #[must_use]
 pub fn place(objects: &[u8], pieces: &[u8]) -> Option<Vec<(usize, usize)>> {
     let mut order: Vec<usize> = (0..objects.len()).collect();

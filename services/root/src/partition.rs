@@ -65,7 +65,8 @@ pub struct Partition {
     pub guest: Option<GuestMemory>,
     /// Page store.
     pub store: Frames,
-    /// Its ring of log lines, if it may call the console. It outlives the partition, and the console.
+    /// Its ring of log lines, if it may call the console. It outlives the partition, and the
+    /// console.
     pub log: Frames,
     /// Memory of everything else that it has.
     pub pieces: Vec<(Cap<Untyped>, u8)>,
@@ -174,8 +175,8 @@ impl Partition {
         pieces + guest.chain(store).map(|(_, block)| block.size()).sum::<u64>()
     }
 
-    /// Ends it: its thread, its space, its capabilities, its memory. What it shared with others is only unmapped
-    /// here. Callers that it held hear that their reply is lost.
+    /// Ends it: its thread, its space, its capabilities, its memory. What it shared with others is
+    /// only unmapped here. Callers that it held hear that their reply is lost.
     pub fn tear_down(&mut self, estate: &mut Estate) -> Result<()> {
         if let Some(thread) = self.thread.take() {
             let _ = thread.suspend();

@@ -60,14 +60,15 @@ pub fn blocks(ranges: &[Range]) -> impl Iterator<Item = Block> + '_ {
     ranges.iter().flat_map(|range| block::cover(range.base, range.end(), LARGEST_BITS))
 }
 
-/// The largest blocks of memory that lie in a piece of `1 << bits` bytes at `base` from offset `used` on, lowest first: in the order in which
-/// the core hands them out without gaps.
+/// The largest blocks of memory that lie in a piece of `1 << bits` bytes at `base` from offset
+/// `used` on, lowest first: in the order in which the core hands them out without gaps.
 #[must_use]
 pub fn rest(base: u64, bits: u8, used: u64) -> Vec<Block> {
     block::cover(base.saturating_add(used), base.saturating_add(1 << bits), LARGEST_BITS)
 }
 
-/// Whether blocks that another instance tells of are what root makes frames of, mapped one after the other from `address` on.
+/// Whether blocks that another instance tells of are what root makes frames of, mapped one after
+/// the other from `address` on.
 #[must_use]
 pub fn follow_each_other(blocks: &[estate::Block], address: u64) -> bool {
     let mut next = address;
@@ -79,14 +80,16 @@ pub fn follow_each_other(blocks: &[estate::Block], address: u64) -> bool {
     })
 }
 
-/// Whether blocks that another instance tells of make up guest memory of so many bytes: mapped from guest-physical 0 on, no more and no less.
+/// Whether blocks that another instance tells of make up guest memory of so many bytes: mapped from
+/// guest-physical 0 on, no more and no less.
 #[must_use]
 pub fn make_up(blocks: &[estate::Block], bytes: u64) -> bool {
     let size = |block: &estate::Block| 1 << block.bits;
     follow_each_other(blocks, 0) && blocks.iter().map(size).fold(0, u64::saturating_add) == bytes
 }
 
-/// Whether a module that another instance tells of lies in whole pages, of `most` bytes at most, and its bytes in those.
+/// Whether a module that another instance tells of lies in whole pages, of `most` bytes at most,
+/// and its bytes in those.
 #[must_use]
 pub fn is_within_pages(module: &estate::Module, most: u64) -> bool {
     let Range { base, bytes } = module.range;

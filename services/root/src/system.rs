@@ -132,7 +132,8 @@ impl System {
         (0..).zip(self.partitions.iter().filter(|partition| partition.spec.vm.is_some()))
     }
 
-    /// The place of a partition's CPU: the manifest's, modulo those of the machine; the first one while that is not here.
+    /// The place of a partition's CPU: the manifest's, modulo those of the machine; the first one
+    /// while that is not here.
     pub fn cpu_of(&self, partition: &Partition) -> usize {
         let all = self.succession.as_ref().map_or(0, |course| course.inventory.cpus.len());
         let wanted = partition.spec.cpu as usize % all.max(self.cpus.len()).max(1);
@@ -250,8 +251,8 @@ impl System {
         }
     }
 
-    /// Takes guest memory, the largest first, before small pieces are cut off; then stores, of what the rest will not need. Beside another
-    /// instance there is neither.
+    /// Takes guest memory, the largest first, before small pieces are cut off; then stores, of what
+    /// the rest will not need. Beside another instance there is neither.
     fn take_large_memory(&mut self) {
         if self.succession.is_some() {
             return;

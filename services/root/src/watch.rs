@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Root's watch: services that are alive answer, and those that do not are started again.
 //!
-//! A fault comes by itself; a service that waits for ever, or never stops computing, has to be looked for. VMMs are not watched: a ring
-//! would take the guest its CPU, and one that hangs concerns its own VM only.
+//! A fault comes by itself; a service that waits for ever, or never stops computing, has to be
+//! looked for. VMMs are not watched: a ring would take the guest its CPU, and one that hangs
+//! concerns its own VM only.
 
 use alloc::vec::Vec;
 

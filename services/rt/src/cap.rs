@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Capabilities, typed by the object that they refer to.
 //!
-//! A `Cap<T>` is a slot number with a belief about what is in it. The core checks the belief at every use, so a
-//! wrong one is an error and no more; the type only keeps the program honest. What can be asked of each object is in
-//! [`crate::memory`], [`crate::thread`], [`crate::vm`] and [`crate::device`].
+//! A `Cap<T>` is a slot number with a belief about what is in it. The core checks the belief at
+//! every use, so a wrong one is an error and no more; the type only keeps the program honest. What
+//! can be asked of each object is in [`crate::memory`], [`crate::thread`], [`crate::vm`] and
+//! [`crate::device`].
 
 use core::fmt;
 use core::marker::PhantomData;

@@ -160,7 +160,8 @@ impl Cap<Cpu> {
         Ok(CpuState { index, apic_id, online: online != 0, idle_ticks })
     }
 
-    /// Leaves it to another image; `last_word` is where it writes what as the last thing it does. Of the last CPU this does not return.
+    /// Leaves it to another image; `last_word` is where it writes what as the last thing it does.
+    /// Of the last CPU this does not return.
     ///
     /// # Errors
     /// See [`Invocation::CpuRelease`].
@@ -217,7 +218,8 @@ impl Cap<Machine> {
         self.invoke(Invocation::MachineSurrender, [memory.cptr(), 0, 0, 0]).map(|_| ())
     }
 
-    /// Starts a CPU that stands still after an INIT; its capability goes into slot `index` of `node`. Returns its place.
+    /// Starts a CPU that stands still after an INIT; its capability goes into slot `index` of
+    /// `node`. Returns its place.
     ///
     /// # Errors
     /// See [`Invocation::MachineAdoptCpu`].

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The heap: one window of memory behind the global allocator.
 //!
-//! A first-fit list behind a spin lock. There is one thread, so the lock is never contended; it is there so that the
-//! allocator is sound whatever a program does.
+//! A first-fit list behind a spin lock. There is one thread, so the lock is never contended; it is
+//! there so that the allocator is sound whatever a program does.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
@@ -62,7 +62,8 @@ unsafe impl GlobalAlloc for LockedHeap {
 /// Makes `size` bytes at `address` the heap.
 ///
 /// # Safety
-/// They must be mapped readable and writable for good, used for nothing else; and it may be done only once.
+/// They must be mapped readable and writable for good, used for nothing else; and it may be done
+/// only once.
 pub(crate) unsafe fn init(address: u64, size: u64) {
     if size == 0 {
         return;

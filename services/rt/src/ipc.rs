@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Messages: the IPC buffer, and typed calls in both directions.
 //!
-//! A value is encoded beside the IPC buffer and copied into it just before the system call, and copied out just
-//! after, so that nothing that happens in between (a log line, say) can mix two messages. Most messages are short: they get by with
-//! a short place beside it, since to clear a long one takes longer than everything else.
+//! A value is encoded beside the IPC buffer and copied into it just before the system call, and
+//! copied out just after, so that nothing that happens in between (a log line, say) can mix two
+//! messages. Most messages are short: they get by with a short place beside it, since to clear a
+//! long one takes longer than everything else.
 
 mod client;
 mod server;
@@ -26,7 +27,8 @@ static BUFFER: AtomicU64 = AtomicU64::new(layout::IPC_BUFFER);
 /// Waits so far.
 static WAITS: AtomicU64 = AtomicU64::new(0);
 
-/// How often the program has waited for somebody so far: for an answer, a request or a signal. For whoever promises to do without.
+/// How often the program has waited for somebody so far: for an answer, a request or a signal. For
+/// whoever promises to do without.
 #[must_use]
 pub fn waits() -> u64 {
     WAITS.load(Ordering::Relaxed)
@@ -52,8 +54,8 @@ pub fn read_word(index: usize) -> u64 {
         return 0;
     }
     let buffer = BUFFER.load(Ordering::Relaxed) as *const u64;
-    // SAFETY: The buffer is a mapped page of 512 words (`set_buffer`), and `index` is below 512. Volatile, for the core writes
-    // there too.
+    // SAFETY: The buffer is a mapped page of 512 words (`set_buffer`), and `index` is below 512.
+    // Volatile, for the core writes there too.
     unsafe { buffer.add(index).read_volatile() }
 }
 
@@ -74,7 +76,8 @@ pub fn set_caps(caps: &[u64]) {
     }
 }
 
-/// Names the slots for the capabilities of the next message received; slots not named are refused (0).
+/// Names the slots for the capabilities of the next message received; slots not named are refused
+/// (0).
 pub fn set_receive_slots(slots: &[u64]) {
     for index in 0..MAX_CAPS {
         write_word(RECEIVE_SLOTS_WORD + index, slots.get(index).copied().unwrap_or(0));
@@ -140,7 +143,8 @@ impl<const N: usize> Scratch<N> {
         u64::from_le_bytes(word)
     }
 
-    /// Puts the first `size` bytes into the IPC buffer; the register words and the info are returned.
+    /// Puts the first `size` bytes into the IPC buffer; the register words and the info are
+    /// returned.
     pub(crate) fn send(&self, label: u32, size: usize) -> (Info, Words) {
         let count = size.div_ceil(8).min(N / 8);
         for index in 4..count {

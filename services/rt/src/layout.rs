@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Addresses in the space of a service.
 //!
-//! The root service maps everything at these before the service starts; a service maps nothing. Sizes are in the
-//! environment.
+//! The root service maps everything at these before the service starts; a service maps nothing.
+//! Sizes are in the environment.
 
 /// IPC buffer, one page.
 pub const IPC_BUFFER: u64 = 0x1000_0000_0000;
-/// Environment, read-only: [`ENVIRONMENT_HEADER`] bytes (length of the rest, bytes of the heap window; both as
-/// little-endian words), then the environment in postcard.
+/// Environment, read-only: [`ENVIRONMENT_HEADER`] bytes (length of the rest, bytes of the heap
+/// window; both as little-endian words), then the environment in postcard.
 pub const ENVIRONMENT: u64 = 0x1000_1000_0000;
 /// Bytes before the environment proper.
 pub const ENVIRONMENT_HEADER: usize = 16;
@@ -31,7 +31,8 @@ pub const BRIDGE: u64 = 0x1000_b000_0000;
 pub const CARVE_OUT: u64 = 0x1000_c000_0000;
 /// The service's own ring of log lines ([`api::log_ring`]).
 pub const LOG: u64 = 0x1000_d000_0000;
-/// The rings of all partitions, in the console; that of the partition at place i is i * [`LOG_STRIDE`] later.
+/// The rings of all partitions, in the console; that of the partition at place i is i *
+/// [`LOG_STRIDE`] later.
 pub const LOGS: u64 = 0x1000_e000_0000;
 /// Distance between two of them.
 pub const LOG_STRIDE: u64 = 0x10_0000;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The library that every service is linked with.
 //!
-//! Owns the way into the core (system calls), the types that make capabilities safe to handle, typed messages,
-//! and what a program needs before it has anything: start, heap, log, time, panic. It is the one
-//! place of the services where `unsafe` is allowed; a service forbids it.
+//! Owns the way into the core (system calls), the types that make capabilities safe to handle,
+//! typed messages, and what a program needs before it has anything: start, heap, log, time, panic.
+//! It is the one place of the services where `unsafe` is allowed; a service forbids it.
 //!
 //! A service is `rt::entry!(main)` and `fn main(environment: &'static Environment)`. One thread per
 //! service: the IPC buffer, the logger and the windows belong to that thread.
@@ -36,7 +36,8 @@ pub use cap::Cap;
 pub use panic::die;
 pub use start::environment;
 
-/// Version of the hypervisor that the service belongs to: that of the package, unless the build was told another one.
+/// Version of the hypervisor that the service belongs to: that of the package, unless the build was
+/// told another one.
 pub const VERSION: &str = match option_env!("UNDERSTUDY_VERSION") {
     Some(version) => version,
     None => env!("CARGO_PKG_VERSION"),
@@ -55,8 +56,8 @@ macro_rules! entry {
     };
 }
 
-/// Makes `fn main(boot: &'static abi::boot::BootInfo)` the entry of a root service with a heap of `$heap` bytes in
-/// its own image.
+/// Makes `fn main(boot: &'static abi::boot::BootInfo)` the entry of a root service with a heap of
+/// `$heap` bytes in its own image.
 #[macro_export]
 macro_rules! root_entry {
     ($main:path, $heap:expr) => {

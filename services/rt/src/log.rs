@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The log: lines to the console service, by way of the `log` crate.
 //!
-//! A line goes into a ring in memory that the console reads ([`api::log_ring`]). Nobody waits for the console: where the ring is
-//! full the line is dropped, and the console says later how many were. A service without a ring logs into the void.
+//! A line goes into a ring in memory that the console reads ([`api::log_ring`]). Nobody waits for
+//! the console: where the ring is full the line is dropped, and the console says later how many
+//! were. A service without a ring logs into the void.
 
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -84,8 +85,9 @@ pub(crate) fn words(window: Window) -> &'static [AtomicU64] {
     if window.va == 0 {
         return &[];
     }
-    // SAFETY: Windows of log lines come from the environment alone: root has mapped them for the service's life, readable and
-    // writable, and they begin with a page. Every access is atomic, here and on the other side.
+    // SAFETY: Windows of log lines come from the environment alone: root has mapped them for the
+    // service's life, readable and writable, and they begin with a page. Every access is atomic,
+    // here and on the other side.
     unsafe { core::slice::from_raw_parts(window.va as *const AtomicU64, window.size as usize / 8) }
 }
 

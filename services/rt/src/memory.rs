@@ -21,7 +21,8 @@ pub struct UntypedState {
 }
 
 impl Cap<Untyped> {
-    /// Makes `count` objects of `1 << size_bits` bytes; their capabilities go to `node` from slot `first` on.
+    /// Makes `count` objects of `1 << size_bits` bytes; their capabilities go to `node` from slot
+    /// `first` on.
     ///
     /// # Errors
     /// See [`Invocation::UntypedRetype`].
@@ -48,7 +49,8 @@ impl Cap<Untyped> {
 }
 
 impl Cap<CNode> {
-    /// Derives a capability from the caller's `source` into slot `index`, with at most `rights`. A `badge` of 0 keeps the source's.
+    /// Derives a capability from the caller's `source` into slot `index`, with at most `rights`. A
+    /// `badge` of 0 keeps the source's.
     ///
     /// # Errors
     /// See [`Invocation::CNodeMint`].
@@ -82,7 +84,8 @@ impl Cap<CNode> {
 }
 
 impl Cap<Frame> {
-    /// Maps it at `address` of a host or guest space (`rights` are READ, WRITE, EXECUTE; a guest space ignores them).
+    /// Maps it at `address` of a host or guest space (`rights` are READ, WRITE, EXECUTE; a guest
+    /// space ignores them).
     ///
     /// # Errors
     /// See [`Invocation::FrameMap`].

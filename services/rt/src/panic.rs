@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The end of a service that found itself broken: last words, then a fault that its parent hears of.
+//! The end of a service that found itself broken: last words, then a fault that its parent hears
+//! of.
 
 /// Stops the service by an invalid instruction; the root service decides what comes next.
 pub fn die() -> ! {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! For a root service: reaching into frames and boot modules.
 //!
-//! A root service fills the frames of others before they start and reads what the boot loader left. Both go
-//! through mappings in its own space that live at fixed addresses.
+//! A root service fills the frames of others before they start and reads what the boot loader left.
+//! Both go through mappings in its own space that live at fixed addresses.
 
 use abi::CPtr;
 use abi::boot::{ModuleInfo, slot};
@@ -18,10 +18,11 @@ use crate::{layout, window};
 const SCRATCH: u64 = 0x5000_0000_0000;
 /// Where frames are filled and left for a while.
 const FILL: u64 = 0x5100_0000_0000;
-/// log2 of the bytes of the largest frame that is filled: it takes no large page, so that table pages are used again.
+/// log2 of the bytes of the largest frame that is filled: it takes no large page, so that table
+/// pages are used again.
 pub const MAX_BITS: u8 = 20;
-/// Distance between the windows of two modules; a module begins as far into its window as its memory lies beyond a
-/// multiple of [`MODULE_ALIGN`], so that large pages fit.
+/// Distance between the windows of two modules; a module begins as far into its window as its
+/// memory lies beyond a multiple of [`MODULE_ALIGN`], so that large pages fit.
 pub const MODULE_STRIDE: u64 = 1 << 33;
 /// See [`MODULE_STRIDE`].
 pub const MODULE_ALIGN: u64 = 1 << 30;
@@ -41,8 +42,9 @@ pub fn with_frame<T>(frame: Cap<Frame>, work: impl FnOnce(&mut [u8]) -> T) -> Re
     }
     let space: Cap<HostSpace> = Cap::new(slot::SPACE);
     let result = frame.map(space, SCRATCH, Rights::READ.or(Rights::WRITE)).map(|()| {
-        // SAFETY: 1. Mapped just now, readable and writable, `1 << bits` bytes. 2. `BUSY` makes this the one reference to the
-        // window. 3. It ends before the unmapping below: `T` cannot hold it.
+        // SAFETY: 1. Mapped just now, readable and writable, `1 << bits` bytes. 2. `BUSY` makes
+        // this the one reference to the window. 3. It ends before the unmapping below: `T` cannot
+        // hold it.
         let bytes = unsafe { core::slice::from_raw_parts_mut(SCRATCH as *mut u8, 1 << bits) };
         work(bytes)
     });
@@ -57,8 +59,8 @@ pub fn with_frame<T>(frame: Cap<Frame>, work: impl FnOnce(&mut [u8]) -> T) -> Re
 /// As [`with_frame`]; `OutOfRange` where they do not all lie in the frame.
 pub fn read_shared(frame: Cap<Frame>, offset: u64, into: &mut [u8]) -> Result<(), Error> {
     let (from, size) = (SCRATCH + offset, into.len());
-    // SAFETY: inside of what is mapped there, by `with_shared`; the copy is unseen by the compiler, so a racing writer costs stale
-    // bytes and no more.
+    // SAFETY: inside of what is mapped there, by `with_shared`; the copy is unseen by the compiler,
+    // so a racing writer costs stale bytes and no more.
     with_shared(frame, offset, size, || unsafe { window::copy(from as *const u8, into.as_mut_ptr(), size) })
 }
 
@@ -72,7 +74,8 @@ pub fn write_shared(frame: Cap<Frame>, offset: u64, bytes: &[u8]) -> Result<(), 
     with_shared(frame, offset, size, || unsafe { window::copy(bytes.as_ptr(), to as *mut u8, size) })
 }
 
-/// Maps a frame that others have mapped too, for as long as `work` runs, which touches `size` bytes from `offset` on.
+/// Maps a frame that others have mapped too, for as long as `work` runs, which touches `size` bytes
+/// from `offset` on.
 fn with_shared(frame: Cap<Frame>, offset: u64, size: usize, work: impl FnOnce()) -> Result<(), Error> {
     let (_, bits) = frame.describe()?;
     let inside = offset.checked_add(size as u64).is_some_and(|end| end <= 1 << bits);
@@ -89,8 +92,8 @@ const FILL_END: u64 = FILL + (64 << 20);
 /// Where [`fill`] maps next.
 static FILL_NEXT: AtomicU64 = AtomicU64::new(FILL);
 
-/// Lets `work` write the bytes of a frame, and leaves it mapped: undoing a mapping stops every CPU, and is better done
-/// for many at a time, by deleting `copy`. After that, [`fill_again`].
+/// Lets `work` write the bytes of a frame, and leaves it mapped: undoing a mapping stops every CPU,
+/// and is better done for many at a time, by deleting `copy`. After that, [`fill_again`].
 ///
 /// # Errors
 /// `OutOfRange` where the addresses are used up; otherwise as the core says.
@@ -103,8 +106,9 @@ pub fn fill<T>(copy: Cap<Frame>, work: impl FnOnce(&mut [u8]) -> T) -> Result<T,
     let space: Cap<HostSpace> = Cap::new(slot::SPACE);
     copy.map(space, address, Rights::READ.or(Rights::WRITE))?;
     FILL_NEXT.store(address + (1 << bits), Ordering::Relaxed);
-    // SAFETY: 1. Mapped just now, readable and writable, `1 << bits` bytes; the core maps nothing twice at one address, so this is
-    // the one reference to them. 2. It ends with `work`: `T` cannot hold it.
+    // SAFETY: 1. Mapped just now, readable and writable, `1 << bits` bytes; the core maps nothing
+    // twice at one address, so this is the one reference to them. 2. It ends with `work`: `T`
+    // cannot hold it.
     Ok(work(unsafe { core::slice::from_raw_parts_mut(address as *mut u8, 1 << bits) }))
 }
 
@@ -113,7 +117,8 @@ pub fn fill_again() {
     FILL_NEXT.store(FILL, Ordering::Relaxed);
 }
 
-/// Configures a vCPU with `guest` and maps its page (number `number`, below 64) into the root service's own space, for good.
+/// Configures a vCPU with `guest` and maps its page (number `number`, below 64) into the root
+/// service's own space, for good.
 ///
 /// # Errors
 /// `AlreadyMapped` where the number was taken before; otherwise as the core says.
@@ -169,8 +174,8 @@ pub fn map_module(module: &ModuleInfo, window: u64) -> Result<&'static [u8], Err
     if covered < module.size {
         return Err(Error::OutOfRange);
     }
-    // SAFETY: Mapped just now without a gap, at least `size` bytes, and never unmapped: the capabilities stay in their slots.
-    // Nobody has the right to write to modules.
+    // SAFETY: Mapped just now without a gap, at least `size` bytes, and never unmapped: the
+    // capabilities stay in their slots. Nobody has the right to write to modules.
     Ok(unsafe { core::slice::from_raw_parts(address as *const u8, module.size as usize) })
 }
 

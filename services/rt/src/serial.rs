@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A serial port for output: a 16550 by polling.
 //!
-//! For the console, and for programs that run before or without it. The core has set speed and format. A port that does not
-//! empty its FIFO in time (a terminal that holds the line) loses characters rather than stopping its user.
+//! For the console, and for programs that run before or without it. The core has set speed and
+//! format. A port that does not empty its FIFO in time (a terminal that holds the line) loses
+//! characters rather than stopping its user.
 
 use crate::cap::{Cap, PortRange};
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! System calls: the one place where the processor leaves for the core.
 //!
-//! One function per call of [`abi::syscall`], with register words only; whoever wants more puts it into the IPC buffer
-//! first ([`crate::ipc`]). A capability pointer is a number: what may be done with it is checked by the core,
-//! so every call here is safe.
+//! One function per call of [`abi::syscall`], with register words only; whoever wants more puts it
+//! into the IPC buffer first ([`crate::ipc`]). A capability pointer is a number: what may be done
+//! with it is checked by the core, so every call here is safe.
 
 use core::arch::asm;
 
@@ -43,9 +43,9 @@ impl Returned {
 pub fn raw(number: u64, cap: CPtr, info: u64, words: Words, reply: CPtr, deadline: u64) -> Returned {
     let (status, badge, info_out): (u64, u64, u64);
     let mut words = words;
-    // SAFETY: The core changes no memory of the caller but its IPC buffer and vCPU pages, which this crate only
-    // hands out through raw pointers or passes to the call; registers are declared as `abi::syscall` says. The
-    // stack is not used.
+    // SAFETY: The core changes no memory of the caller but its IPC buffer and vCPU pages, which
+    // this crate only hands out through raw pointers or passes to the call; registers are declared
+    // as `abi::syscall` says. The stack is not used.
     unsafe {
         asm!(
             "syscall",

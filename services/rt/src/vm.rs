@@ -56,8 +56,9 @@ impl Cap<GuestSpace> {
         self.invoke(Invocation::GuestSetPager, [pager.map_or(0, Cap::cptr), 0, 0, 0]).map(|_| ())
     }
 
-    /// Reads the books of `epoch` of the pages of `range` into `bits`, a bit per page, and forgets them if `forget`. `bits` takes at
-    /// most 476 words; words that the core did not send are cleared.
+    /// Reads the books of `epoch` of the pages of `range` into `bits`, a bit per page, and forgets
+    /// them if `forget`. `bits` takes at most 476 words; words that the core did not send are
+    /// cleared.
     ///
     /// # Errors
     /// See [`Invocation::GuestHarvest`].
@@ -80,7 +81,8 @@ impl Cap<GuestSpace> {
         Ok(Harvest { first, next, more: more != 0 })
     }
 
-    /// Writes `size` bytes (at most a page) of `frame` from `offset` on to guest-physical `address`, as a vCPU would.
+    /// Writes `size` bytes (at most a page) of `frame` from `offset` on to guest-physical
+    /// `address`, as a vCPU would.
     ///
     /// # Errors
     /// See [`Invocation::GuestWrite`].
@@ -138,16 +140,19 @@ impl VirtualCpu {
         unsafe { Self::at(cap, layout::VCPU_PAGES + u64::from(number) * abi::PAGE_SIZE, number) }
     }
 
-    /// The vCPU whose page is mapped at `address`; `None` where that `number` (below 64) was taken before.
+    /// The vCPU whose page is mapped at `address`; `None` where that `number` (below 64) was taken
+    /// before.
     ///
     /// # Safety
-    /// The page of `cap` must be mapped at `address`, for good, and nothing else may be at that address.
+    /// The page of `cap` must be mapped at `address`, for good, and nothing else may be at that
+    /// address.
     pub unsafe fn at(cap: Cap<Vcpu>, address: u64, number: u32) -> Option<Self> {
         let bit = 1u64.checked_shl(number)?;
         if TAKEN.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
             return None;
         }
-        // SAFETY: Mapped, aligned and exclusive as the caller promises; every bit pattern is a `VcpuPage`.
+        // SAFETY: Mapped, aligned and exclusive as the caller promises; every bit pattern is a
+        // `VcpuPage`.
         let page = unsafe { &mut *(address as *mut VcpuPage) };
         Some(Self { cap, page })
     }
@@ -205,8 +210,8 @@ impl VirtualCpu {
     /// Tells the compiler that somebody else reads and writes the page here.
     fn expose(&mut self) {
         let page: *mut VcpuPage = self.page;
-        // SAFETY: An empty instruction; the pointer is passed so that the compiler writes back what it holds of the page
-        // and reads it again.
+        // SAFETY: An empty instruction; the pointer is passed so that the compiler writes back what
+        // it holds of the page and reads it again.
         unsafe { core::arch::asm!("/* {} */", in(reg) page, options(nostack, preserves_flags)) };
     }
 }

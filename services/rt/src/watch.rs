@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The answer to root's watch.
 //!
-//! Root sets a bit of the doorbell now and then. A service that waits for requests, or for its doorbell, answers without knowing of it;
-//! one that does neither for longer than its manifest says is started again.
+//! Root sets a bit of the doorbell now and then. A service that waits for requests, or for its
+//! doorbell, answers without knowing of it; one that does neither for longer than its manifest says
+//! is started again.
 
 use api::environment::WATCH;
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Windows: memory that root mapped into the service besides heap and stack.
 //!
-//! Three kinds, by who else touches the bytes. Boot modules never change: they are slices. Guest memory changes under
-//! the reader's hands: [`Shared`] copies out of it and never makes a reference. Memory of the service's own that the
-//! core reads during a system call ([`Owned`]): copied into through raw pointers, so that no store is delayed.
+//! Three kinds, by who else touches the bytes. Boot modules never change: they are slices. Guest
+//! memory changes under the reader's hands: [`Shared`] copies out of it and never makes a
+//! reference. Memory of the service's own that the core reads during a system call ([`Owned`]):
+//! copied into through raw pointers, so that no store is delayed.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -38,15 +39,16 @@ impl Shared {
         let inside = offset.checked_add(into.len() as u64).is_some_and(|end| end <= self.size);
         if inside {
             // SAFETY: Inside a window that root has mapped for the service's life. The copy is one
-            // instruction sequence that the compiler does not look into, so a racing writer costs stale
-            // bytes and no more.
+            // instruction sequence that the compiler does not look into, so a racing writer costs
+            // stale bytes and no more.
             unsafe { copy((self.address + offset) as *const u8, into.as_mut_ptr(), into.len()) };
         }
         inside
     }
 
-    /// Whether the bytes from `offset` on are these, as far as nobody writes meanwhile; false where that is not all inside, or not a
-    /// number of words. Nothing is copied, and the first words that differ end it.
+    /// Whether the bytes from `offset` on are these, as far as nobody writes meanwhile; false where
+    /// that is not all inside, or not a number of words. Nothing is copied, and the first words
+    /// that differ end it.
     #[must_use]
     pub fn holds(self, offset: u64, bytes: &[u8]) -> bool {
         let (chunks, rest) = bytes.as_chunks::<128>();
@@ -54,31 +56,32 @@ impl Shared {
         chunks.iter().zip(0..).all(|(chunk, index)| {
             let mut differs = 0;
             for (at, word) in chunk.as_chunks::<8>().0.iter().enumerate() {
-                // SAFETY: `words` begins as many words as `bytes` has, mapped for the service's life, and `index * 16 + at` is below that.
-                // Volatile: others write there.
+                // SAFETY: `words` begins as many words as `bytes` has, mapped for the service's
+                // life, and `index * 16 + at` is below that. Volatile: others write there.
                 differs |= unsafe { words.add(index * 16 + at).read_volatile() } ^ u64::from_ne_bytes(*word);
             }
             differs == 0
         })
     }
 
-    /// Whether `size` bytes from `offset` on are zero, as far as nobody writes meanwhile; false where that is not all inside, or not a
-    /// multiple of 512.
+    /// Whether `size` bytes from `offset` on are zero, as far as nobody writes meanwhile; false
+    /// where that is not all inside, or not a multiple of 512.
     #[must_use]
     pub fn is_zero(self, offset: u64, size: usize) -> bool {
         let Some(words) = self.words(offset, size).filter(|_| size.is_multiple_of(512)) else { return false };
         (0..size / 512).all(|index| {
             let mut any = 0;
             for at in 0..64 {
-                // SAFETY: `words` begins `size` bytes that are mapped for the service's life, and word `index * 64 + at` is one of them.
-                // Volatile: others write there.
+                // SAFETY: `words` begins `size` bytes that are mapped for the service's life, and
+                // word `index * 64 + at` is one of them. Volatile: others write there.
                 any |= unsafe { words.add(index * 64 + at).read_volatile() };
             }
             any == 0
         })
     }
 
-    /// Where `size` bytes from `offset` on begin; `None` where they are not all inside, or not aligned to words.
+    /// Where `size` bytes from `offset` on begin; `None` where they are not all inside, or not
+    /// aligned to words.
     fn words(self, offset: u64, size: usize) -> Option<*const u64> {
         let end = offset.checked_add(size as u64)?;
         (end <= self.size && offset.is_multiple_of(8)).then_some((self.address + offset) as *const u64)
@@ -128,20 +131,23 @@ impl Owned {
     pub fn write(&mut self, offset: u64, from: &[u8]) -> bool {
         let inside = self.inside(offset, from.len());
         if inside {
-            // SAFETY: Inside a window that root has mapped writable for the service's life; `self` is the only one.
+            // SAFETY: Inside a window that root has mapped writable for the service's life; `self`
+            // is the only one.
             unsafe { copy(from.as_ptr(), (self.address + offset) as *mut u8, from.len()) };
         }
         inside
     }
 
-    /// Copies `size` bytes from `offset` of a shared window to `to`; false where either is not all inside.
+    /// Copies `size` bytes from `offset` of a shared window to `to`; false where either is not all
+    /// inside.
     #[must_use]
     pub fn copy_from(&mut self, to: u64, shared: Shared, offset: u64, size: usize) -> bool {
         let source = offset.checked_add(size as u64).is_some_and(|end| end <= shared.size);
         if !source || !self.inside(to, size) {
             return false;
         }
-        // SAFETY: Both ends are inside windows that root has mapped; `Shared::read` and `write` say the rest.
+        // SAFETY: Both ends are inside windows that root has mapped; `Shared::read` and `write` say
+        // the rest.
         unsafe { copy((shared.address + offset) as *const u8, (self.address + to) as *mut u8, size) };
         true
     }
@@ -152,7 +158,8 @@ impl Owned {
         if !self.inside(offset, size) {
             return &[];
         }
-        // SAFETY: Inside the window, which nobody writes while `self` is borrowed: the core only reads it.
+        // SAFETY: Inside the window, which nobody writes while `self` is borrowed: the core only
+        // reads it.
         unsafe { core::slice::from_raw_parts((self.address + offset) as *const u8, size) }
     }
 }
@@ -181,7 +188,8 @@ fn module(window: Window) -> &'static [u8] {
     if window.size == 0 {
         return &[];
     }
-    // SAFETY: Root has mapped the module read-only for the service's life, and nobody writes modules.
+    // SAFETY: Root has mapped the module read-only for the service's life, and nobody writes
+    // modules.
     unsafe { core::slice::from_raw_parts(window.va as *const u8, window.size as usize) }
 }
 
@@ -235,8 +243,8 @@ impl Handover {
     pub fn read(&self, offset: u64, into: &mut [u8]) -> bool {
         let inside = Self::inside(offset, into.len());
         if inside {
-            // SAFETY: Inside a window that root has mapped before anybody asks for a handover; as in `Shared::read`, a racing
-            // writer costs stale bytes and no more.
+            // SAFETY: Inside a window that root has mapped before anybody asks for a handover; as
+            // in `Shared::read`, a racing writer costs stale bytes and no more.
             unsafe { copy((layout::HANDOVER + offset) as *const u8, into.as_mut_ptr(), into.len()) };
         }
         inside
@@ -254,24 +262,27 @@ impl Handover {
     }
 }
 
-/// The handover window of a VMM; `None` at the second time. Root maps it for a succession, before the first request to hand over
-/// or to take over: touching it earlier is a fault of this service.
+/// The handover window of a VMM; `None` at the second time. Root maps it for a succession, before
+/// the first request to hand over or to take over: touching it earlier is a fault of this service.
 #[must_use]
 pub fn take_handover() -> Option<Handover> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     (!TAKEN.swap(true, Ordering::Relaxed)).then_some(Handover(()))
 }
 
-/// The first page frame of the bridge, word by word: for the succession service, once root has said that it is mapped. (Before, and after
-/// it is taken away, looking at a word is a fault of this service.)
+/// The first page frame of the bridge, word by word: for the succession service, once root has said
+/// that it is mapped. (Before, and after it is taken away, looking at a word is a fault of this
+/// service.)
 #[must_use]
 pub fn bridge() -> &'static [AtomicU64] {
     let words = api::handover::WINDOW_BYTES as usize / 8;
-    // SAFETY: Root maps the frame there, readable and writable, before it says so; atomic words may be shared with anyone.
+    // SAFETY: Root maps the frame there, readable and writable, before it says so; atomic words may
+    // be shared with anyone.
     unsafe { core::slice::from_raw_parts(layout::BRIDGE as *const AtomicU64, words) }
 }
 
-/// The carve-out, to be filled by the succession service, once root has said that its `size` bytes are mapped.
+/// The carve-out, to be filled by the succession service, once root has said that its `size` bytes
+/// are mapped.
 #[must_use]
 pub fn carve_out(size: u64) -> Owned {
     Owned { address: layout::CARVE_OUT, size, cap: 0 }

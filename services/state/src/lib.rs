@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The state of a virtual machine, typed and independent of the hypervisor that saved it.
 //!
-//! Owns the records, their one encoding ([`record`]), access to single fields by path, and what is true of every
-//! valid state ([`Check`]). It serves checkpoints, handover and the host tool; there is no second format. Guest memory
-//! is apart. What it leaves to others: the devices' run-time types, and the limits of the processor at hand, which
-//! the core checks when the state is imported.
+//! Owns the records, their one encoding ([`record`]), access to single fields by path, and what is
+//! true of every valid state ([`Check`]). It serves checkpoints, handover and the host tool; there
+//! is no second format. Guest memory is apart. What it leaves to others: the devices' run-time
+//! types, and the limits of the processor at hand, which the core checks when the state is
+//! imported.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A service that answers nobody: it waits for ever at its first start and computes for ever at its second, and so on in turns.
+//! A service that answers nobody: it waits for ever at its first start and computes for ever at its
+//! second, and so on in turns.
 //!
 //! For tests of root's watch; only manifests of `tests/` name it.
 #![cfg_attr(target_os = "none", no_std)]

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What goes into a state machine and what comes out of it.
 //!
-//! The service performs a list in order, tells the machine [`Event::Done`] at its end, and goes on so until the
-//! machine neither moves nor wants anything; only then it gives the machine the next message or command. While it waits for the other side to give, it looks
-//! at the ledger from time to time ([`Event::Done`] again): who leaves with its last CPU cannot say so. It may die between any two actions.
+//! The service performs a list in order, tells the machine [`Event::Done`] at its end, and goes on
+//! so until the machine neither moves nor wants anything; only then it gives the machine the next
+//! message or command. While it waits for the other side to give, it looks at the ledger from time
+//! to time ([`Event::Done`] again): who leaves with its last CPU cannot say so. It may die between
+//! any two actions.
 
 use crate::{Change, Message, Party, Resource, Turn};
 
@@ -62,8 +64,9 @@ pub enum Action {
 }
 
 impl Action {
-    /// It changes nothing but the ledger. Where it fails, the ledger says something else by now, and is looked at again; where another one
-    /// fails, something that the ledger says is not so yet, and the machine goes on as after a restart, from all that it holds.
+    /// It changes nothing but the ledger. Where it fails, the ledger says something else by now,
+    /// and is looked at again; where another one fails, something that the ledger says is not so
+    /// yet, and the machine goes on as after a restart, from all that it holds.
     #[must_use]
     pub const fn is_of_the_ledger(self) -> bool {
         matches!(self, Self::Change(..) | Self::Turn(_))

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Messages in shared memory: one ring in each direction, in a page of its own.
 //!
-//! Word 0 counts the messages written, word 1 those read; message *n* lies in the three words from 8 + 3 * (n mod [`SLOTS`])
-//! on. The writer of a page writes word 0 and the messages, the reader word 1. Counts that no party makes are an error
-//! of the other side, after which the channel carries nothing any more.
+//! Word 0 counts the messages written, word 1 those read; message *n* lies in the three words from
+//! 8 + 3 * (n mod [`SLOTS`]) on. The writer of a page writes word 0 and the messages, the reader
+//! word 1. Counts that no party makes are an error of the other side, after which the channel
+//! carries nothing any more.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Messages as bytes: one frame of 24 bytes each, one encoding for each message.
 //!
-//! Owns the layout of version 1: `U`, `S`, version (1), kind, 16 bytes of body (numbers least significant byte first,
-//! the rest zero), and a 32-bit FNV-1a of what stands before. The sum finds torn frames; against a liar it is the
-//! checks of every field that count. What decodes encodes to the same bytes again.
+//! Owns the layout of version 1: `U`, `S`, version (1), kind, 16 bytes of body (numbers least
+//! significant byte first, the rest zero), and a 32-bit FNV-1a of what stands before. The sum finds
+//! torn frames; against a liar it is the checks of every field that count. What decodes encodes to
+//! the same bytes again.
 
 use crate::{Message, Reason, Resource};
 

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The giving half of both machines: one resource after the other, until only the giver's home is left.
+//! The giving half of both machines: one resource after the other, until only the giver's home is
+//! left.
 //!
-//! It waits by looking at the ledger: a resource is given when its word names the other party, whatever was said or
-//! not heard. A CPU is given when the other party says that it runs there: CPUs are started in a page that both use, one at a time. Had that been
-//! said before a restart, the restart brings everything back, or giving begins anew. A VM's vCPUs stop one by one, its own word follows, and by that one exchange all of it has changed
-//! owner. Used by the incumbent in a succession, and by the successor when things go back.
+//! It waits by looking at the ledger: a resource is given when its word names the other party,
+//! whatever was said or not heard. A CPU is given when the other party says that it runs there:
+//! CPUs are started in a page that both use, one at a time. Had that been said before a restart,
+//! the restart brings everything back, or giving begins anew. A VM's vCPUs stop one by one, its own
+//! word follows, and by that one exchange all of it has changed owner. Used by the incumbent in a
+//! succession, and by the successor when things go back.
 
 use crate::{Action, Actions, Change, Event, Message, Party, Resource, State, Table};
 
@@ -73,8 +76,9 @@ fn is_given(resource: Resource, me: Party, table: &impl Table, event: Event) -> 
     table.owner(resource) != Some(me) && (runs || !matches!(resource, Resource::Cpu(_)))
 }
 
-/// The order in which things are given. Forwards: memory, so that the other party has something to build with; VMs, a CPU after each, so
-/// that there is one to run it; lines; the other CPUs. Backwards it is the other way round, since what was built in memory has to end before.
+/// The order in which things are given. Forwards: memory, so that the other party has something to
+/// build with; VMs, a CPU after each, so that there is one to run it; lines; the other CPUs.
+/// Backwards it is the other way round, since what was built in memory has to end before.
 fn order(me: Party, table: &impl Table) -> impl Iterator<Item = Resource> {
     let shape = table.shape();
     let forwards = table.course().is_none_or(|course| course.incumbent == me);
@@ -99,8 +103,8 @@ const fn give(resource: Resource) -> Actions {
     Actions::three(Action::Release(resource), offer, Action::Send(Message::Offer(resource)))
 }
 
-/// The next piece of the leaver's home to give. Its last CPU comes last, and writes its word as the last thing it does,
-/// so nothing is said after it. Nothing: it has left.
+/// The next piece of the leaver's home to give. Its last CPU comes last, and writes its word as the
+/// last thing it does, so nothing is said after it. Nothing: it has left.
 pub(crate) fn leave(me: Party, table: &impl Table) -> Option<Actions> {
     table
         .shape()

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine of the party that has everything at the start.
 //!
-//! Owns the order of a succession as the incumbent sees it, and the way back: from every state before retirement a
-//! fault, the operator's word or the other side's leads to [`Incumbent::Whole`].
+//! Owns the order of a succession as the incumbent sees it, and the way back: from every state
+//! before retirement a fault, the operator's word or the other side's leads to
+//! [`Incumbent::Whole`].
 
 use crate::give::{home_of, leave};
 use crate::take::{resume, take_next};

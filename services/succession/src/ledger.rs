@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The ledger's rules: which change of which word is legal, by whom.
 //!
-//! Owns the one way to change a word: read, check, compare-and-exchange. A check that looks at a second word is
-//! stable, because that word is then one that only the caller may change (a VM that it holds, a vCPU of such a VM).
-//! Where the words lie is the [`Table`]'s business.
+//! Owns the one way to change a word: read, check, compare-and-exchange. A check that looks at a
+//! second word is stable, because that word is then one that only the caller may change (a VM that
+//! it holds, a vCPU of such a VM). Where the words lie is the [`Table`]'s business.
 
 use crate::{Course, Party, Phase, Resource, Shape, State, Word};
 
@@ -20,7 +20,8 @@ pub trait Table {
     /// Writes the course if it still is what it was. False: it is not.
     fn exchange_course(&mut self, old: Course, new: Course) -> bool;
 
-    /// The party to whom a resource belongs: by its word, or for a bound or stopped part of a VM by the VM's.
+    /// The party to whom a resource belongs: by its word, or for a bound or stopped part of a VM by
+    /// the VM's.
     fn owner(&self, resource: Resource) -> Option<Party> {
         let word = self.word(resource)?;
         let vm = match (resource, word.state) {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The protocol of succession, without input, output, clock or memory allocation.
 //!
-//! Owns what two hypervisors say to each other over the bridge ([`Message`]), the ledger that says which of them
-//! owns what ([`Table`], [`SharedLedger`]), and the two state machines ([`Incumbent`], [`Successor`]): an event and
-//! the ledger in, actions out. Invariant I7 is kept here: a resource is used by whom its word names, and by nobody
-//! while the word says that it is leaving. The checker under `tests/` explores every interleaving.
+//! Owns what two hypervisors say to each other over the bridge ([`Message`]), the ledger that says
+//! which of them owns what ([`Table`], [`SharedLedger`]), and the two state machines
+//! ([`Incumbent`], [`Successor`]): an event and the ledger in, actions out. Invariant I7 is kept
+//! here: a resource is used by whom its word names, and by nobody while the word says that it is
+//! leaving. The checker under `tests/` explores every interleaving.
 //!
-//! What it leaves to others: performing the actions, mapping the bridge, noticing that the other side fell, and what
-//! the state of a vCPU is (crate `state`).
+//! What it leaves to others: performing the actions, mapping the bridge, noticing that the other
+//! side fell, and what the state of a vCPU is (crate `state`).
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

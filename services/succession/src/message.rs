@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the two parties say over the bridge.
 //!
-//! A message carries numbers and wakes the other side; it moves nothing. Who owns what is said by the ledger alone, so
-//! a message that comes late, twice, or not at all because its reader was restarted, does no harm.
+//! A message carries numbers and wakes the other side; it moves nothing. Who owns what is said by
+//! the ledger alone, so a message that comes late, twice, or not at all because its reader was
+//! restarted, does no harm.
 
 use crate::Resource;
 
@@ -27,7 +28,8 @@ pub enum Reason {
 /// One message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
-    /// Successor: the versions of the protocol and of the state that it speaks, oldest to newest; features.
+    /// Successor: the versions of the protocol and of the state that it speaks, oldest to newest;
+    /// features.
     Greet {
         /// Oldest version of the protocol.
         oldest: u16,

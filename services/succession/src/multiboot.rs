@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a boot loader does, for a carve-out: where the parts of an image go, and the multiboot2 information that
-//! tells of them (specification, 3.6).
+//! What a boot loader does, for a carve-out: where the parts of an image go, and the multiboot2
+//! information that tells of them (specification, 3.6).
 //!
-//! Owns the arithmetic and the bytes. Memory is not touched here but for the slice that the information is written into.
+//! Owns the arithmetic and the bytes. Memory is not touched here but for the slice that the
+//! information is written into.
 
 /// Bytes of a page.
 const PAGE: u64 = 4096;
@@ -45,7 +46,8 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(word))
 }
 
-/// Program headers that are loaded: offset, virtual address, physical address, bytes in the file, bytes in memory.
+/// Program headers that are loaded: offset, virtual address, physical address, bytes in the file,
+/// bytes in memory.
 fn loads(file: &[u8]) -> impl Iterator<Item = Option<[u64; 5]>> + '_ {
     let count = number::<2>(file, 56).unwrap_or(0) as usize;
     let first = number::<8>(file, 32).and_then(|at| usize::try_from(at).ok());
@@ -117,7 +119,8 @@ impl Placer {
         Self { next: base, end }
     }
 
-    /// A place for `bytes` bytes at a multiple of `align`, behind those given before; `None` if there is no room.
+    /// A place for `bytes` bytes at a multiple of `align`, behind those given before; `None` if
+    /// there is no room.
     pub fn place(&mut self, bytes: u64, align: u64) -> Option<u64> {
         let start = self.next.checked_next_multiple_of(align)?;
         let end = start.checked_add(bytes)?.checked_next_multiple_of(PAGE)?;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The names of the two parties and of everything that changes owner between them.
 //!
-//! Owns the order in which resources are looked at: VMs, vCPUs, lines, extents, and CPUs last. The order in which they are
-//! given is another one (`give.rs`). What a number stands for on the machine is the inventory's to say, which whoever
-//! begins writes beside the ledger (`api::estate`).
+//! Owns the order in which resources are looked at: VMs, vCPUs, lines, extents, and CPUs last. The
+//! order in which they are given is another one (`give.rs`). What a number stands for on the
+//! machine is the inventory's to say, which whoever begins writes beside the ledger
+//! (`api::estate`).
 
 /// One of the two hypervisors. Which of them is the incumbent is said by the ledger's course.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,7 +71,8 @@ impl Shape {
             && self.extents <= most.extents
     }
 
-    /// Every resource: VMs, vCPUs, lines, extents, and CPUs last, because a party leaves with its last CPU.
+    /// Every resource: VMs, vCPUs, lines, extents, and CPUs last, because a party leaves with its
+    /// last CPU.
     pub fn all(self) -> impl Iterator<Item = Resource> {
         (0..self.vms)
             .map(Resource::Vm)

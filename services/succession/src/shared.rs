@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The ledger as it lies in the bridge: two pages of atomic words.
 //!
-//! Owns the layout of version 1, in 64-bit words, least significant byte first: 0 magic, 1 version, 2 shape (one byte
-//! each: VMs, vCPUs per VM, lines, CPUs, extents), 3 course, 4-15 zero, 16 CPUs (64), 80 extents (224), 304 lines
-//! (160), 464 VMs (32), 496 vCPUs (16 per VM), 1008-1023 zero.
+//! Owns the layout of version 1, in 64-bit words, least significant byte first: 0 magic, 1 version,
+//! 2 shape (one byte each: VMs, vCPUs per VM, lines, CPUs, extents), 3 course, 4-15 zero, 16 CPUs
+//! (64), 80 extents (224), 304 lines (160), 464 VMs (32), 496 vCPUs (16 per VM), 1008-1023 zero.
 //!
-//! Every access is one load or one compare-and-exchange. Ordering: an exchange releases what its writer did before
-//! (state in the bridge, a CPU that is drained), a load acquires it; the pair is the giver's offer and the taker's take.
+//! Every access is one load or one compare-and-exchange. Ordering: an exchange releases what its
+//! writer did before (state in the bridge, a CPU that is drained), a load acquires it; the pair is
+//! the giver's offer and the taker's take.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,7 +47,8 @@ pub struct SharedLedger<'a> {
 }
 
 impl<'a> SharedLedger<'a> {
-    /// Writes an empty ledger, before the other party can see it: the incumbent has everything, which is nothing yet.
+    /// Writes an empty ledger, before the other party can see it: the incumbent has everything,
+    /// which is nothing yet.
     ///
     /// # Errors
     /// The shape has no room.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine of the party that is started beside the incumbent.
 //!
-//! Owns the order of a succession as the successor sees it. It gives up by asking the incumbent; it gives back when
-//! the course says so, by the same half that the incumbent gives with.
+//! Owns the order of a succession as the successor sees it. It gives up by asking the incumbent; it
+//! gives back when the course says so, by the same half that the incumbent gives with.
 
 use crate::give::{home_of, leave};
 use crate::take::{resume, take_next};
@@ -79,7 +79,8 @@ impl Successor {
                 taken(Self::Taking(taker), me, table, actions)
             }
             (Self::Returning(giver), _) => {
-                // Told again: the incumbent was restarted and may not have heard what was said before.
+                // Told again: the incumbent was restarted and may not have heard what was said
+                // before.
                 let again = matches!(event, Event::Said(Message::Abort(_)));
                 let giver = if again { Giver::Choosing } else { giver };
                 match giver.step(me, table, event) {
@@ -128,7 +129,8 @@ fn boot(me: Party, table: &impl Table) -> (Successor, Actions) {
 fn taken(now: Successor, me: Party, table: &impl Table, actions: Option<Actions>) -> (Successor, Actions) {
     match actions {
         Some(actions) => (now, actions),
-        // Once more through everything: it may have failed to use something while the incumbent was leaving.
+        // Once more through everything: it may have failed to use something while the incumbent was
+        // leaving.
         None if table.holds_all(me) => (Successor::Resuming(0), Actions::NONE),
         None => (now, Actions::NONE),
     }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The taking half of both machines, and all that a party does from the ledger alone.
 //!
-//! Owns the answer to "what can I take next": whatever is leaving, taken by an exchange that only one party wins, and
-//! of a fallen party everything. The word is written first, the resource used after. A message only says where to
-//! look first, and a VM that has begun to come is finished before anything else is looked for: the switch path does
-//! not search, so a blackout does not depend on how many VMs there are.
+//! Owns the answer to "what can I take next": whatever is leaving, taken by an exchange that only
+//! one party wins, and of a fallen party everything. The word is written first, the resource used
+//! after. A message only says where to look first, and a VM that has begun to come is finished
+//! before anything else is looked for: the switch path does not search, so a blackout does not
+//! depend on how many VMs there are.
 
 use crate::{Action, Actions, Change, Event, Message, Party, Resource, State, Table};
 
@@ -37,7 +38,8 @@ impl Taker {
     }
 }
 
-/// The next thing to take, in the order of the ledger. After a fall memory comes first: nobody has seen to it that there is some to build with.
+/// The next thing to take, in the order of the ledger. After a fall memory comes first: nobody has
+/// seen to it that there is some to build with.
 pub(crate) fn take_next(me: Party, table: &impl Table) -> Option<Actions> {
     let shape = table.shape();
     let extents = if fallen(table).is_some() { shape.extents } else { 0 };
@@ -47,7 +49,8 @@ pub(crate) fn take_next(me: Party, table: &impl Table) -> Option<Actions> {
         .or_else(|| shape.plain().find_map(|resource| take_plain(me, table, resource)))
 }
 
-/// What the other party said of anything but a VM that comes: build, or look at one resource. `None`: nothing to take there.
+/// What the other party said of anything but a VM that comes: build, or look at one resource.
+/// `None`: nothing to take there.
 fn take_said(me: Party, table: &impl Table, message: Message) -> Option<Actions> {
     match message {
         Message::Prepare(vm) => Some(Actions::two(Action::Build(vm), Action::Send(Message::Ready(vm)))),
@@ -98,8 +101,8 @@ fn take_plain(me: Party, table: &impl Table, resource: Resource) -> Option<Actio
     Some(Actions::three(change, Action::Adopt(resource), Action::Send(Message::Taken(resource))))
 }
 
-/// The next of what a restarted service owns, from the given number on: used again, whatever its predecessor was
-/// about to do with it. Returns the number to go on with.
+/// The next of what a restarted service owns, from the given number on: used again, whatever its
+/// predecessor was about to do with it. Returns the number to go on with.
 pub(crate) fn resume(me: Party, table: &impl Table, from: u16) -> Option<(u16, Actions)> {
     (0_u16..).zip(table.shape().all()).skip(usize::from(from)).filter(|(_, r)| table.holds(me, *r)).find_map(
         |(number, resource)| {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bytes: round trips, hostile input, and the golden files of version 1; what the switch path looks at.
+//! Bytes: round trips, hostile input, and the golden files of version 1; what the switch path looks
+//! at.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -228,7 +229,8 @@ impl Table for Counted<'_> {
     }
 }
 
-/// How often the taker looks at a word from the commitment of the last of so many VMs until all of it runs.
+/// How often the taker looks at a word from the commitment of the last of so many VMs until all of
+/// it runs.
 fn looks_while_a_vm_comes(vms: u8) -> u32 {
     let (me, last) = (Party::Second, vms - 1);
     let words = page();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The words of the ledger: one per resource, and the course of the whole succession.
 //!
-//! Owns their layout, 64 bits, least significant byte first: owner (0 none, 1 first, 2 second), state, VM that the
-//! resource is bound to, home, generation (32 bits, one more at every change). Unknown values are refused.
+//! Owns their layout, 64 bits, least significant byte first: owner (0 none, 1 first, 2 second),
+//! state, VM that the resource is bound to, home, generation (32 bits, one more at every change).
+//! Unknown values are refused.
 
 use crate::Party;
 
@@ -11,7 +12,8 @@ use crate::Party;
 pub enum State {
     /// Its owner uses it; a vCPU runs.
     Held,
-    /// Nobody uses it; either party may take it, by one compare-and-exchange. Until then it is its owner's.
+    /// Nobody uses it; either party may take it, by one compare-and-exchange. Until then it is its
+    /// owner's.
     Leaving,
     /// It goes with a VM, and belongs to whom the VM belongs to.
     Bound(u8),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every interleaving of a succession of two VMs (one with two vCPUs), four CPUs, five extents and a line.
+//! Every interleaving of a succession of two VMs (one with two vCPUs), four CPUs, five extents and
+//! a line.
 
 mod checker;
 

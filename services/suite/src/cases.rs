@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The table of cases. The host reads the names from here; one that begins with `bench-` measures, one that
-//! begins with `long-` runs for minutes.
+//! The table of cases. The host reads the names from here; one that begins with `bench-` measures,
+//! one that begins with `long-` runs for minutes.
 
 use crate::case::{
     bench, capability, cnode, device, endpoint, estate, exit, fault, frame, fuzz, hostile_race, hostile_vm,

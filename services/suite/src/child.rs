@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Threads beside the case's own: in the same space and CSpace, or with a few instructions in a space of their own.
+//! Threads beside the case's own: in the same space and CSpace, or with a few instructions in a
+//! space of their own.
 //!
 //! They speak with the case by cells of shared memory and by the objects under test.
 
@@ -130,7 +131,8 @@ impl Spawn {
     }
 }
 
-/// Receives on the endpoint RDI with the Reply object RSI, and answers every call with its own words, for ever.
+/// Receives on the endpoint RDI with the Reply object RSI, and answers every call with its own
+/// words, for ever.
 pub const ECHO: &[u8] = &[
     0x48, 0x89, 0xfb, // mov rbx, rdi
     0x49, 0x89, 0xf4, // mov r12, rsi
@@ -142,8 +144,8 @@ pub const ECHO: &[u8] = &[
     0xeb, 0xf4, // jmp again
 ];
 
-/// Starts a thread that executes `code` in a space of its own, on CPU `cpu`, with these arguments and the case's
-/// CSpace.
+/// Starts a thread that executes `code` in a space of its own, on CPU `cpu`, with these arguments
+/// and the case's CSpace.
 pub fn in_own_space(
     context: &mut Context,
     code: &[u8],

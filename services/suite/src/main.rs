@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Boot tests of the core: a root service that runs the case named on the core's command line and ends.
+//! Boot tests of the core: a root service that runs the case named on the core's command line and
+//! ends.
 //!
-//! `case=NAME` chooses it; the verdict is the line `case NAME: ok` or `case NAME: FAILED reason` on the first serial
-//! port, and the value written to the debug exit port (unless `no-debug-exit` is there too). Cases are in
-//! `case/`, a file per object; the table is `cases.rs`.
+//! `case=NAME` chooses it; the verdict is the line `case NAME: ok` or `case NAME: FAILED reason` on
+//! the first serial port, and the value written to the debug exit port (unless `no-debug-exit` is
+//! there too). Cases are in `case/`, a file per object; the table is `cases.rs`.
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg_attr(target_os = "none", no_main)]
 #![forbid(unsafe_code)]

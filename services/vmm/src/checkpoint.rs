@@ -2,9 +2,10 @@
 //! Checkpoints of a VM, created and restored.
 //!
 //! Owns the order of steps: the checkpoint service seals memory, the caller's registers are set to
-//! what it shall see *after a restore*, the typed state is gathered, and only then are the registers
-//! set to what the running VM sees. The state is handed over when the VM runs again. A restored state
-//! is checked as a whole before any of it is used. Memory itself is the checkpoint service's.
+//! what it shall see *after a restore*, the typed state is gathered, and only then are the
+//! registers set to what the running VM sees. The state is handed over when the VM runs again. A
+//! restored state is checked as a whole before any of it is used. Memory itself is the checkpoint
+//! service's.
 
 use crate::hypercall::{self, Call};
 use crate::machine::away::MOVING;
@@ -72,9 +73,9 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
         self.checkpoint(None, since)
     }
 
-    /// Creates a checkpoint. `caller` is the vCPU whose program asked: its call returns twice. The VM
-    /// stands still meanwhile, so the state is taken here, and made into bytes and handed over when it
-    /// runs again.
+    /// Creates a checkpoint. `caller` is the vCPU whose program asked: its call returns twice. The
+    /// VM stands still meanwhile, so the state is taken here, and made into bytes and handed over
+    /// when it runs again.
     fn checkpoint(&mut self, caller: Option<usize>, since: u64) -> Result<u64, CheckpointError> {
         self.at_rest()?;
         let id = self.backend.begin()?;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The answer to every exit of a vCPU.
 //!
-//! Owns the dispatch from an exit to the device, the policy or the exception that answers it, so that the vCPU can go on.
-//! What concerns the VM as a whole (a halt, a hypercall, its end) comes out as an [`Outcome`] for
-//! [`crate::machine`]. A guest can reach every line here with any values: there is an answer to all of them.
+//! Owns the dispatch from an exit to the device, the policy or the exception that answers it, so
+//! that the vCPU can go on. What concerns the VM as a whole (a halt, a hypercall, its end) comes
+//! out as an [`Outcome`] for [`crate::machine`]. A guest can reach every line here with any values:
+//! there is an answer to all of them.
 
 mod processor;
 mod site;

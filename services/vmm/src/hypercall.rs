@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a program in the guest asks by VMMCALL, and how it is answered.
 //!
-//! Owns the check of the token and the registers of call and return ([`abi::hypercall`]). What is asked is done by
-//! [`crate::machine`]. Calls by another convention are those of the KVM-compatible platform, of which there are none.
+//! Owns the check of the token and the registers of call and return ([`abi::hypercall`]). What is
+//! asked is done by [`crate::machine`]. Calls by another convention are those of the KVM-compatible
+//! platform, of which there are none.
 
 use abi::hypercall::{BAD_TOKEN, CHECKPOINT, MAGIC, QUOTA, RESTORE, UNKNOWN_FUNCTION};
 use abi::vcpu::{VcpuPage, gpr, group};

@@ -202,7 +202,8 @@ impl Model {
         }
         let object = cap.object;
         self.remove(slot);
-        // Ports and the machine are for ever. Untyped memory as large as its parent is still not its parent.
+        // Ports and the machine are for ever. Untyped memory as large as its parent is still not
+        // its parent.
         let ends = !matches!(object, Object::Ports(..) | Object::Machine);
         Ok(Some(ends && (object.is(ObjectType::Untyped) || !self.refers(object))))
     }
@@ -217,7 +218,8 @@ impl Model {
         }
     }
 
-    /// Where objects of `1 << bits` bytes would go: the first aligned place behind everything handed out.
+    /// Where objects of `1 << bits` bytes would go: the first aligned place behind everything
+    /// handed out.
     ///
     /// # Errors
     /// As `UntypedRetype`.
@@ -241,7 +243,8 @@ impl Model {
         Ok(first)
     }
 
-    /// Clearing of memory for an object at `first` has begun: what lies before it is not used any more.
+    /// Clearing of memory for an object at `first` has begun: what lies before it is not used any
+    /// more.
     pub fn begin_clearing(&mut self, from: Slot, first: u64) {
         let children = self.has_children(from);
         let source = self.filled.get_mut(&from).expect("`place` has looked");

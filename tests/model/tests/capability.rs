@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Random operations on the capabilities of the core and on the model, compared step by step.
 //!
-//! `UNDERSTUDY_MODEL_OPERATIONS` sets how many (1,000,000 otherwise, and a tenth of it in a debug build),
-//! `UNDERSTUDY_MODEL_SEED` where to begin. A difference is reported with the shortest
+//! `UNDERSTUDY_MODEL_OPERATIONS` sets how many (1,000,000 otherwise, and a tenth of it in a debug
+//! build), `UNDERSTUDY_MODEL_SEED` where to begin. A difference is reported with the shortest
 //! sequence of operations found that leads to it.
 
 mod world;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What CPUs share without a lock, and the lock itself, under every order in which their atomics can be seen.
+//! What CPUs share without a lock, and the lock itself, under every order in which their atomics
+//! can be seen.
 //!
-//! The sources of `hv/queue` are compiled here with the atomics of `loom`, which tries all orders that the memory model allows.
+//! The sources of `hv/queue` are compiled here with the atomics of `loom`, which tries all orders
+//! that the memory model allows.
 
 mod atomic {
     pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -20,7 +22,8 @@ use loom::sync::Arc;
 use loom::thread;
 use turn::TurnLock;
 
-/// As a cell is touched: without any order of its own. If two CPUs do so at once, or one does not see what the other wrote, a step is lost.
+/// As a cell is touched: without any order of its own. If two CPUs do so at once, or one does not
+/// see what the other wrote, a step is lost.
 fn touch(cell: &AtomicU32) {
     cell.store(cell.load(Relaxed) + 1, Relaxed);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the fields of a `repr(C)` struct lie, worked out of the source.
 //!
-//! Knows integers, arrays and structs of the same file; a length is a number or a constant of any file of the contract.
+//! Knows integers, arrays and structs of the same file; a length is a number or a constant of any
+//! file of the contract.
 
 use super::source::{File, Kind};
 use anyhow::{Context, Result};

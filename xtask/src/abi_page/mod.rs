@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask abi`: writes `docs/abi.md` from the comments and numbers of `hv/abi`.
 //!
-//! Owns the page: its order and its tables. What the sources say is read by `source`, where fields lie by `layout`. The lint
-//! `abi-page` holds that the committed page is what this makes.
+//! Owns the page: its order and its tables. What the sources say is read by `source`, where fields
+//! lie by `layout`. The lint `abi-page` holds that the committed page is what this makes.
 
 mod layout;
 mod source;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A reader of the sources of `hv/abi`: their comments, numbers and layouts, line by line.
 //!
-//! It knows the forms that stand there and no more: constants on one line, enums with their numbers, structs with public fields,
-//! modules within a file. Function bodies, macros and tests are passed over.
+//! It knows the forms that stand there and no more: constants on one line, enums with their
+//! numbers, structs with public fields, modules within a file. Function bodies, macros and tests
+//! are passed over.
 
 /// What an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The budget: `tests/budget.toml`, one line `name = most` per value; under `[at_least]` a line is `name = least`.
+//! The budget: `tests/budget.toml`, one line `name = most` per value; under `[at_least]` a line is
+//! `name = least`.
 
 use super::values::Values;
 use crate::paths;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 
-/// Which values exceed their budget, and by how much; in a whole run also which are missing or have none.
+/// Which values exceed their budget, and by how much; in a whole run also which are missing or have
+/// none.
 pub fn exceeded(values: &Values, whole: bool) -> Result<Vec<String>> {
     let path = paths::in_repo("tests/budget.toml");
     let text =

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Costs of a checkpoint: systems of `tests/manifests/bench-*.toml`, whose VM checkpoints and restores itself.
+//! Costs of a checkpoint: systems of `tests/manifests/bench-*.toml`, whose VM checkpoints and
+//! restores itself.
 //!
-//! The VMM and the checkpoint service log what each took. All runs on one CPU: under icount the CPUs take turns, and
-//! one that waits for another would be counted too.
+//! The VMM and the checkpoint service log what each took. All runs on one CPU: under icount the
+//! CPUs take turns, and one that waits for another would be counted too.
 
 use super::values::{Values, middle};
 use crate::evidence::number_after;
@@ -50,12 +51,14 @@ impl Costs {
     }
 
     fn values(mut self, mib: u32) -> Values {
-        // The first one is apart: nothing is known of any page, so all are copied. Its pause must not show that.
+        // The first one is apart: nothing is known of any page, so all are copied. Its pause must
+        // not show that.
         let first = if self.commits.is_empty() { 0 } else { self.commits.remove(0) };
         let mut values = Values::new();
         values.extend(self.pauses.first().map(|pause| (format!("first_checkpoint_pause_{mib}"), *pause)));
         values.insert(format!("checkpoint_pause_{mib}"), middle(self.pauses));
-        // The large one has as many pages with contents, and as many that are written: what it takes more, the size costs.
+        // The large one has as many pages with contents, and as many that are written: what it
+        // takes more, the size costs.
         let size = match mib {
             MAIN_SIZE => String::new(),
             LARGE_SIZE => format!("_{mib}"),
@@ -68,7 +71,8 @@ impl Costs {
     }
 }
 
-/// What a zero page takes at the first commit: by so much it is longer where the VM has 960 MiB more of them.
+/// What a zero page takes at the first commit: by so much it is longer where the VM has 960 MiB
+/// more of them.
 pub fn zero_page(values: &Values) -> Option<u64> {
     let large = values.get("request_to_commit_first_1024")?;
     Some(large.saturating_sub(*values.get("request_to_commit_first")?) / (960 << 20 >> 12))

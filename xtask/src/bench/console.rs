@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How fast the log comes out: a guest floods its console, with the TSC in each line.
 //!
-//! A line that is lost does not come out, so it does not count. Instructions are counted, and a tick of the TSC is one of them: a busy
-//! host changes nothing. On two CPUs that take turns, so that the time of both counts.
+//! A line that is lost does not come out, so it does not count. Instructions are counted, and a
+//! tick of the TSC is one of them: a busy host changes nothing. On two CPUs that take turns, so
+//! that the time of both counts.
 
 use super::values::Values;
 use crate::paths;
@@ -17,7 +18,8 @@ const PREFIX: &str = "[flood] | hostile: flood ";
 const BEFORE: usize = 2_000;
 /// Lines of the guest that count.
 const LINES: usize = 10_000;
-/// TSC ticks in a second where a tick is an instruction and an instruction takes a nanosecond (`-icount shift=0`).
+/// TSC ticks in a second where a tick is an instruction and an instruction takes a nanosecond
+/// (`-icount shift=0`).
 const TICKS_PER_SECOND: u64 = 1_000_000_000;
 /// Time limit.
 const LIMIT: Duration = Duration::from_secs(600);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask bench`: what things cost, in instructions that the emulator counts, and how large the core is.
+//! `cargo xtask bench`: what things cost, in instructions that the emulator counts, and how large
+//! the core is.
 //!
-//! The emulator advances time by one tick per instruction, so a difference of two TSC values is a number of
-//! instructions, the same in every run of one CPU. Cases of the suite print `bench NAME VALUE`; of checkpoints the log says what they took; successions
-//! are asked for over the operator's line, and since CPUs take turns there, the middle of several counts. Here the values are collected, put into
-//! `target/bench.json` and, with `--check`, held against `tests/budget.toml`.
+//! The emulator advances time by one tick per instruction, so a difference of two TSC values is a
+//! number of instructions, the same in every run of one CPU. Cases of the suite print `bench NAME
+//! VALUE`; of checkpoints the log says what they took; successions are asked for over the
+//! operator's line, and since CPUs take turns there, the middle of several counts. Here the values
+//! are collected, put into `target/bench.json` and, with `--check`, held against
+//! `tests/budget.toml`.
 
 mod budget;
 mod checkpoint;

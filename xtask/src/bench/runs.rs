@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The boots that measure: each bench case of the test suite, and systems that checkpoint themselves or are followed by another version.
+//! The boots that measure: each bench case of the test suite, and systems that checkpoint
+//! themselves or are followed by another version.
 
 use super::succession::{self, What};
 use super::values::Values;
@@ -57,7 +58,8 @@ pub fn all() -> Result<Vec<Run>> {
 }
 
 fn of_suite(case: suite::Case) -> Run {
-    // Under icount the CPUs take turns of many instructions, so one that waits for another waits for longer or shorter.
+    // Under icount the CPUs take turns of many instructions, so one that waits for another waits
+    // for longer or shorter.
     let numbered = case.name.ends_with(|last: char| last.is_ascii_digit());
     let cpus = if numbered || case.name.ends_with("-across") { case.cpus() } else { 1 };
     let machine = Machine {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Costs of a succession: systems of `tests/manifests/bench-succession-*.toml` that follow themselves.
+//! Costs of a succession: systems of `tests/manifests/bench-succession-*.toml` that follow
+//! themselves.
 //!
-//! On two CPUs, the fewest there can be. Under icount the CPUs take turns, so what one waits for the other is counted too.
+//! On two CPUs, the fewest there can be. Under icount the CPUs take turns, so what one waits for
+//! the other is counted too.
 
 use super::values::{Values, middle};
 use crate::image::successor::{self, FIRST, NEXT};
@@ -13,8 +15,9 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use std::time::Duration;
 
-/// Between two looks at the succession. What the first CPU does for the operator would count as if the second one waited for it: where
-/// instructions are counted, a CPU that is rung has its turn when the other one has nothing to do.
+/// Between two looks at the succession. What the first CPU does for the operator would count as if
+/// the second one waited for it: where instructions are counted, a CPU that is rung has its turn
+/// when the other one has nothing to do.
 const PACE: Duration = Duration::from_secs(5);
 /// Time limit of one system.
 const LIMIT: Duration = Duration::from_secs(1200);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The main job: a program inside an unmodified Linux checkpoints its whole computer, and the computer is restored.
+//! The main job: a program inside an unmodified Linux checkpoints its whole computer, and the
+//! computer is restored.
 //!
-//! The evidence comes from the guest itself: a counter in its memory, a file in its page cache, the kernel's boot id. The
-//! second VM's own account says whether it was disturbed. The same scenario is the boot test `main-job`.
+//! The evidence comes from the guest itself: a counter in its memory, a file in its page cache, the
+//! kernel's boot id. The second VM's own account says whether it was disturbed. The same scenario
+//! is the boot test `main-job`.
 
 use super::report::Report;
 use crate::evidence::{Evidence, Returned, number_after};

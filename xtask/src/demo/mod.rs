@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask demo`: scripted scenarios that show a promise being kept, with the evidence.
 //!
-//! Owns the list of scenarios and the report's place. Each scenario is a module that boots a system, tells what
-//! happens as it happens, and returns a report and a verdict.
+//! Owns the list of scenarios and the report's place. Each scenario is a module that boots a
+//! system, tells what happens as it happens, and returns a report and a verdict.
 
 pub mod checkpoint;
 pub mod report;

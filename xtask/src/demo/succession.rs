@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A second hypervisor is started beside the first, takes over its running VMs, and the first leaves; then back again.
+//! A second hypervisor is started beside the first, takes over its running VMs, and the first
+//! leaves; then back again.
 //!
-//! Three guests run throughout: a Linux whose workload checks itself, a unikernel that does nothing but read the TSC, and the heartbeat.
+//! Three guests run throughout: a Linux whose workload checks itself, a unikernel that does nothing
+//! but read the TSC, and the heartbeat.
 
 use super::report::Report;
 use crate::bench;
@@ -161,7 +163,8 @@ fn machine_of(inventory: &Inventory) -> Value {
     json!({ "apic_ids": inventory.apic_ids, "memory_bytes": inventory.memory_bytes, "tsc_khz": inventory.tsc_khz })
 }
 
-/// Bytes of VMs' memory that lie elsewhere in the second list than in the first: what has not moved was not copied.
+/// Bytes of VMs' memory that lie elsewhere in the second list than in the first: what has not moved
+/// was not copied.
 fn moved_bytes(first: &[Holding], second: &[Holding]) -> u64 {
     let of_vms = |holdings: &[Holding]| {
         let of_vm = |holding: &&Holding| holding.name.ends_with("(VM)");

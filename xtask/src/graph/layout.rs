@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Places of the boxes: columns from callers on the left to the called on the right, little crossing within them.
+//! Places of the boxes: columns from callers on the left to the called on the right, little
+//! crossing within them.
 
 use super::model::{Edge, Node};
 
@@ -67,7 +68,8 @@ fn pull(node: usize, edges: &[Edge], places: &[Place], column: usize, columns: &
     if heights.is_empty() { 0.0 } else { heights.iter().sum::<f64>() / heights.len() as f64 }
 }
 
-/// The column of each node: one to the right of all who reach it. A cycle ends at the number of nodes.
+/// The column of each node: one to the right of all who reach it. A cycle ends at the number of
+/// nodes.
 fn columns(count: usize, edges: &[Edge]) -> Vec<usize> {
     let mut columns = vec![0; count];
     for _ in 0..count {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask graph`: who may do what to whom, drawn from the manifest.
 //!
-//! Reads the same manifest that the root service obeys, so the picture is the authority, not a description of it.
-//! The drawing itself is `svg`, the places of the boxes are `layout`.
+//! Reads the same manifest that the root service obeys, so the picture is the authority, not a
+//! description of it. The drawing itself is `svg`, the places of the boxes are `layout`.
 
 mod layout;
 mod model;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Boxes, arrows and a legend as an SVG file that any browser shows, in light and dark surroundings.
+//! Boxes, arrows and a legend as an SVG file that any browser shows, in light and dark
+//! surroundings.
 
 use super::layout::{self, HEADING, LINE, MARGIN, Place, WIDTH};
 use super::model::{Edge, EdgeKind, Node, NodeKind};
@@ -71,7 +72,8 @@ fn rectangle(node: &Node, place: &Place) -> String {
     text
 }
 
-/// A curve between the sides of two boxes that face each other; where columns lie between, by a lane below all boxes.
+/// A curve between the sides of two boxes that face each other; where columns lie between, by a
+/// lane below all boxes.
 fn arrow(index: usize, edge: &Edge, edges: &[Edge], places: &[Place], bottom: f64) -> String {
     let (from, to) = (places[edge.from], places[edge.to]);
     let start = from.y + share(index, edges, from.height, |other| other.from == edge.from);

@@ -2,8 +2,9 @@
 //! What a build is told about itself: its version, the key of the images that it accepts, and
 //! whether it is one for tests.
 //!
-//! Both go to the compiler as environment variables that the programs read by `option_env!`; cargo builds anew what reads one that has
-//! changed. So every build of a bare-metal program has to be told, or they would undo each other's work.
+//! Both go to the compiler as environment variables that the programs read by `option_env!`; cargo
+//! builds anew what reads one that has changed. So every build of a bare-metal program has to be
+//! told, or they would undo each other's work.
 
 use crate::keys;
 use anyhow::{Context, Result, bail};
@@ -18,7 +19,8 @@ const KEY: &str = "UNDERSTUDY_IMAGE_KEY";
 
 /// The packages that a test can stop by [fault injection](inject_faults).
 const INJECTING: [&str; 2] = ["understudy-root", "understudy-succession"];
-/// What a program that injects faults says when it stops. The optimizer leaves it out of every other.
+/// What a program that injects faults says when it stops. The optimizer leaves it out of every
+/// other.
 const MARK: &[u8] = b"a fault was injected here";
 
 static INJECTS: AtomicBool = AtomicBool::new(false);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The GRUB ISO: one for BIOS and UEFI, for the default system and for every boot test.
 //!
-//! What is to be booted is chosen by two SMBIOS strings, which the emulator sets and GRUB reads: the *family* names
-//! the system, the *SKU* holds the core's command line. On a machine whose family is not ours the default system
-//! boots with an empty command line.
+//! What is to be booted is chosen by two SMBIOS strings, which the emulator sets and GRUB reads:
+//! the *family* names the system, the *SKU* holds the core's command line. On a machine whose
+//! family is not ours the default system boots with an empty command line.
 
 use super::manifest::System;
 use super::scope::Scope;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Linux guest: Debian's kernel as it is, and the initial file system that `guests/linux/README.md` describes.
+//! The Linux guest: Debian's kernel as it is, and the initial file system that
+//! `guests/linux/README.md` describes.
 
 use super::stage::Stage;
 use crate::bare;

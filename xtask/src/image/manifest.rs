@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The systems that the ISO can boot: `services/system.toml`, and one more for each file in `tests/manifests`.
+//! The systems that the ISO can boot: `services/system.toml`, and one more for each file in
+//! `tests/manifests`.
 //!
-//! Owns the names of boot modules on the ISO. What a manifest means is the concern of `api::manifest`.
+//! Owns the names of boot modules on the ISO. What a manifest means is the concern of
+//! `api::manifest`.
 
 use crate::paths;
 use anyhow::{Context, Result, anyhow, bail};
@@ -46,7 +48,8 @@ impl System {
     }
 }
 
-/// All systems, the default one first. Fails where a manifest names an image that no service builds.
+/// All systems, the default one first. Fails where a manifest names an image that no service
+/// builds.
 pub fn systems(images: &[String]) -> Result<Vec<System>> {
     let mut systems = vec![read(&paths::in_repo("services/system.toml"), "")?];
     for path in test_manifests()? {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The bootable image: everything that is built for the emulated machine, collected under `target/image`.
+//! The bootable image: everything that is built for the emulated machine, collected under
+//! `target/image`.
 //!
-//! Owns which programs go into which boot module. The ISO around them is `iso`; the Linux guest's parts are
-//! `linux`; who may do what at run time is the manifest, compiled by the crate that defines it.
+//! Owns which programs go into which boot module. The ISO around them is `iso`; the Linux guest's
+//! parts are `linux`; who may do what at run time is the manifest, compiled by the crate that
+//! defines it.
 
 pub mod edition;
 pub mod iso;

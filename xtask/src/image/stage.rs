@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The folder whose content becomes the ISO's `/boot`.
 //!
-//! A file is written only where its content changes, so that its time tells whether the ISO is out of date.
+//! A file is written only where its content changes, so that its time tells whether the ISO is out
+//! of date.
 
 use crate::paths;
 use anyhow::{Context, Result};

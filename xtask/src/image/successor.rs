@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The image of a second version of the hypervisor, signed: what the operator sends for a succession.
+//! The image of a second version of the hypervisor, signed: what the operator sends for a
+//! succession.
 //!
-//! Owns what goes into it. The format is `bundle`'s, the key is of `keys`. Another version than the current one
-//! has a build directory of its own (`target/next/VERSION`).
+//! Owns what goes into it. The format is `bundle`'s, the key is of `keys`. Another version than the
+//! current one has a build directory of its own (`target/next/VERSION`).
 
 use super::compile;
 use super::edition::Edition;
@@ -50,8 +51,8 @@ pub fn bytes(version: &str, system: &str) -> Result<Vec<u8>> {
     std::fs::read(&path).with_context(|| format!("cannot read {}", paths::shown(&path)))
 }
 
-/// Builds `version` of core, root and services, and signs the image of them and of the manifest of `system` (empty: the
-/// default one).
+/// Builds `version` of core, root and services, and signs the image of them and of the manifest of
+/// `system` (empty: the default one).
 pub fn make(version: &str, system: &str) -> Result<Successor> {
     setup::ensure()?;
     let edition = Edition::of(version)?;
@@ -87,7 +88,8 @@ pub fn make(version: &str, system: &str) -> Result<Successor> {
     write(header, &system.name, &borrowed, parts)
 }
 
-/// Where a version is built: what is built anyway is not built twice, and no two versions undo each other's work.
+/// Where a version is built: what is built anyway is not built twice, and no two versions undo each
+/// other's work.
 fn folder_of(edition: &Edition) -> Result<PathBuf> {
     if edition.version() == Edition::current()?.version() {
         return Ok(paths::target().to_owned());

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `budget`: how large a file, a function and the core may get.
 //!
-//! Also counts the lines that `cargo xtask bench` reports. A waiver is a line here, with its reason.
+//! Also counts the lines that `cargo xtask bench` reports. A waiver is a line here, with its
+//! reason.
 
 use super::tree::Source;
 
@@ -9,10 +10,12 @@ use super::tree::Source;
 const FILE: usize = 400;
 /// Lines of one function, from its signature to its closing brace.
 const FUNCTION: usize = 60;
-/// Lines of the core that every machine has. The aim is 10,000 (`docs/adr/0006-memory-and-cpus-leave.md`);
-/// what stands above it came with `docs/adr/0010-no-partition-stops-another.md` and is to be taken out again.
+/// Lines of the core that every machine has. The aim is 10,000
+/// (`docs/adr/0006-memory-and-cpus-leave.md`); what stands above it came with
+/// `docs/adr/0010-no-partition-stops-another.md` and is to be taken out again.
 const CORE: usize = 10_320;
-/// Parts of the core for one vendor's processors or IOMMUs, counted apart: name, folders, most lines.
+/// Parts of the core for one vendor's processors or IOMMUs, counted apart: name, folders, most
+/// lines.
 const VENDORS: &[(&str, &[&str], usize)] =
     &[("svm", &["hv/x86/src/svm/", "hv/svm/"], 1_500), ("vtd", &["hv/vtd/", "hv/x86/src/vtd/"], 700)];
 

@@ -7,7 +7,8 @@ use super::tree::Source;
 const INSIDE: &[&str] = &["hv/x86/", "hv/store/", "services/rt/", "guests/rt/"];
 /// Single files inside the fence.
 const FILES: &[&str] = &["hv/main.rs"];
-/// Guest programs that consist of forbidden instructions, or that run as Linux processes without a runtime.
+/// Guest programs that consist of forbidden instructions, or that run as Linux processes without a
+/// runtime.
 const GUESTS: &str = "guests/";
 
 /// Uses of `unsafe` outside, and crates outside that do not forbid it.

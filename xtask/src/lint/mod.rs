@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! House lints: the rules of CONTRIBUTING.md that a program can hold, one per file.
 //!
-//! Owns the list of lints and the source files they read. Each lint is a pure function from sources to findings, so
-//! that its own test needs no tree.
+//! Owns the list of lints and the source files they read. Each lint is a pure function from sources
+//! to findings, so that its own test needs no tree.
 
 mod abi_page;
 mod budget;
@@ -14,6 +14,7 @@ mod links;
 mod locality;
 mod todo;
 mod tree;
+mod width;
 
 pub use budget::{core_lines, unsafe_lines, vendor_lines};
 pub use tree::{Source, sources};
@@ -36,6 +37,7 @@ pub const LINTS: &[Lint] = &[
     Lint { name: "links", find: links::find },
     Lint { name: "todo", find: todo::find },
     Lint { name: "locality", find: locality::find },
+    Lint { name: "width", find: width::find },
     Lint { name: "abi-page", find: abi_page::find },
 ];
 

@@ -5,7 +5,8 @@ use crate::process;
 use anyhow::Result;
 use std::process::Command;
 
-/// Options of every installation: nothing beyond what is asked for, and nothing is taken off the machine for it.
+/// Options of every installation: nothing beyond what is asked for, and nothing is taken off the
+/// machine for it.
 const OPTIONS: [&str; 4] = ["install", "-y", "--no-install-recommends", "--no-remove"];
 
 /// The command that installs `packages`, as one would type it.
@@ -19,7 +20,8 @@ pub fn would_install(packages: &[&str]) -> bool {
     process::output(apt_get().arg("--simulate").args(OPTIONS).args(packages)).is_ok()
 }
 
-/// Reads the package lists. A source that cannot be reached is not our concern as long as the packages are found.
+/// Reads the package lists. A source that cannot be reached is not our concern as long as the
+/// packages are found.
 pub fn update() {
     let result = process::step("setup", "apt-get update", apt_get().arg("update"));
     if let Err(error) = result {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Debian's backports as a package source, for machines where the release's own QEMU cannot be installed.
+//! Debian's backports as a package source, for machines where the release's own QEMU cannot be
+//! installed.
 //!
-//! That is so where a part of QEMU from backports is already there and breaks the older parts. The source is derived
-//! from the Debian source that the machine has: same address, same key.
+//! That is so where a part of QEMU from backports is already there and breaks the older parts. The
+//! source is derived from the Debian source that the machine has: same address, same key.
 
 use crate::process;
 use anyhow::{Context, Result};
@@ -18,7 +19,8 @@ struct Source {
     signed_by: Option<String>,
 }
 
-/// Makes the suite known to apt where it is not; returns its name. The package lists must be read again after.
+/// Makes the suite known to apt where it is not; returns its name. The package lists must be read
+/// again after.
 pub fn enable() -> Result<String> {
     let plan = plan()?;
     match &plan.file {

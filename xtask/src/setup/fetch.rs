@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Debian packages that are unpacked, not installed: the Linux guest's kernel and its busybox.
 //!
-//! Kept under `target/linux`, shared by all build directories of this checkout. Works without root as long as apt has
-//! package lists; apt checks the archive's signatures.
+//! Kept under `target/linux`, shared by all build directories of this checkout. Works without root
+//! as long as apt has package lists; apt checks the archive's signatures.
 
 use super::{apt, is_root};
 use crate::paths;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Prerequisites: what the other commands need on this machine, and how it gets there.
 //!
-//! With root what is missing is installed from Debian's archive, each step announced; without root it is listed with
-//! the command that installs it, and the exit code is 2. Nothing is downloaded from anywhere but the package
-//! sources that the machine has.
+//! With root what is missing is installed from Debian's archive, each step announced; without root
+//! it is listed with the command that installs it, and the exit code is 2. Nothing is downloaded
+//! from anywhere but the package sources that the machine has.
 
 mod apt;
 mod backports;
@@ -68,7 +68,8 @@ const PREREQUISITES: &[Prerequisite] = &[
     },
 ];
 
-/// Prerequisites that are missing and that this user may not install. Shown as the list and the command.
+/// Prerequisites that are missing and that this user may not install. Shown as the list and the
+/// command.
 #[derive(Debug)]
 pub struct Missing {
     prerequisites: Vec<&'static Prerequisite>,

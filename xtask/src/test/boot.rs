@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Runner of boot tests: several machines at a time, a time limit each, the serial log kept where one fails.
+//! Runner of boot tests: several machines at a time, a time limit each, the serial log kept where
+//! one fails.
 
 use super::lines::says;
 use super::outcome::Outcome;
@@ -64,8 +65,8 @@ fn attempt(test: &BootTest, iso: &Path, log: &Path) -> Result<()> {
     }
 }
 
-/// Waits for the machine's own verdict by the debug exit port. Its line says the same, but the core may write between its
-/// letters; so it is only watched that the suite does not run something else.
+/// Waits for the machine's own verdict by the debug exit port. Its line says the same, but the core
+/// may write between its letters; so it is only watched that the suite does not run something else.
 fn passes(running: &mut Running, deadline: &Deadline, case: &str) -> Result<()> {
     loop {
         match running.next_within(deadline)? {
@@ -80,7 +81,8 @@ fn passes(running: &mut Running, deadline: &Deadline, case: &str) -> Result<()> 
     }
 }
 
-/// Whether the line is one of the list that the suite prints where no case was asked for, and not a part of ours.
+/// Whether the line is one of the list that the suite prints where no case was asked for, and not a
+/// part of ours.
 fn names_other_case(line: &str, case: &str) -> bool {
     let named = line.strip_prefix("case ").filter(|named| !named.contains([' ', ':']));
     named.is_some_and(|named| named.len() > 2 && !case.starts_with(named))

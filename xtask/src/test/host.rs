@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Tests that run on the developer's machine: each package's by `cargo test`, models with optimization.
+//! Tests that run on the developer's machine: each package's by `cargo test`, models with
+//! optimization.
 
 use super::outcome::Outcome;
 use crate::bare;
@@ -17,7 +18,8 @@ pub struct Group {
     long: bool,
 }
 
-/// The packages whose tests explore a model in millions of steps; some of them are left to the long run.
+/// The packages whose tests explore a model in millions of steps; some of them are left to the long
+/// run.
 const MODELS: [&str; 2] = ["understudy-model", "understudy-succession"];
 
 /// One group per package that has tests for the host.
@@ -33,8 +35,8 @@ pub fn groups(long: bool) -> Result<Vec<Group>> {
     Ok(groups)
 }
 
-/// Builds the tests of all groups at once, which is quicker than one after the other. What does not build is found when
-/// its group runs.
+/// Builds the tests of all groups at once, which is quicker than one after the other. What does not
+/// build is found when its group runs.
 pub fn build(groups: &[Group]) {
     for explores in [false, true] {
         let mut command = bare::host_cargo();

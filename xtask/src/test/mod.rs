@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask test`: everything that tests the system, each test named on one line.
 //!
-//! Owns the order, the names, the filter and the sum. The parts: `check` (format, lints), `host` (cargo tests),
-//! `boot` (tests in the emulator, listed in `table`).
+//! Owns the order, the names, the filter and the sum. The parts: `check` (format, lints), `host`
+//! (cargo tests), `boot` (tests in the emulator, listed in `table`).
 
 mod boot;
 mod host;
@@ -88,7 +88,8 @@ fn names<'a>(
     checks.chain(hosts).chain(boots.iter().map(|test| test.name.as_str()))
 }
 
-/// Says which words select nothing, with the names most like them; the exit code is that of wrong usage.
+/// Says which words select nothing, with the names most like them; the exit code is that of wrong
+/// usage.
 fn unknown(options: &Options) -> Result<ExitCode> {
     let (checks, hosts, boots) = (check::checks(), host::groups(options.long)?, table::tests(options.long)?);
     let all: Vec<&str> = names(&checks, &hosts, &boots).collect();

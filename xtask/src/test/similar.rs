@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 /// Most names that are proposed.
 const MOST: usize = 3;
 
-/// The names most like `word`, the best first: those that share at least half of its pairs of letters.
+/// The names most like `word`, the best first: those that share at least half of its pairs of
+/// letters.
 pub fn most_like<'a>(word: &str, names: &[&'a str]) -> Vec<&'a str> {
     let wanted = pairs(word);
     let shared = |name: &str| pairs(name).intersection(&wanted).count();

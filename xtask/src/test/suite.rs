@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Names of the test suite's cases, read from its source so that they can be listed without booting.
+//! Names of the test suite's cases, read from its source so that they can be listed without
+//! booting.
 //!
 //! A case is an entry `Case { name: "...", ... }` of a table in `services/suite/src`.
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The boot tests: name, machine, time limit, expectation. `docs/boot-tests.md` shows how to add one.
+//! The boot tests: name, machine, time limit, expectation. `docs/boot-tests.md` shows how to add
+//! one.
 
 use super::scenario::{LONG_SCENARIOS, SCENARIOS, Script};
 use super::suite;
@@ -95,8 +96,8 @@ fn matrix() -> Vec<BootTest> {
 /// Says that a guest of the default system runs.
 const GUEST_RUNS: &str = "[heartbeat] | beat 3 ";
 
-/// The emulator's processor models: those with SVM and nested paging run VMs, others run the services and say why there
-/// are no VMs, and those that cannot run the core say what they lack.
+/// The emulator's processor models: those with SVM and nested paging run VMs, others run the
+/// services and say why there are no VMs, and those that cannot run the core say what they lack.
 const PROCESSORS: &[(&str, &str, &[&str])] = &[
     ("boot-cpu-max-4-level", "max,-la57", &[SERVICES_RUN, GUEST_RUNS]),
     ("boot-cpu-qemu64-npt", "qemu64,+svm,+npt,+vgif", &[SERVICES_RUN, GUEST_RUNS]),

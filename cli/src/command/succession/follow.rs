@@ -131,8 +131,8 @@ impl Follower {
         }
     }
 
-    /// Whether the successor owns everything: the line of hypervisors is one longer. One that does not count is known by its
-    /// version.
+    /// Whether the successor owns everything: the line of hypervisors is one longer. One that does
+    /// not count is known by its version.
     fn is_done(&self, status: &Status) -> bool {
         let grown = status.generation > self.before.generation;
         let other = self.before.incumbent && status.version != self.before.version && status.incumbent;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who owns what, as last seen.
 //!
-//! The hypervisor that answers says only what is its own. Which one that is changes in the middle, so owners are kept here
-//! by their part in the succession.
+//! The hypervisor that answers says only what is its own. Which one that is changes in the middle,
+//! so owners are kept here by their part in the succession.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The two instructions by which a Linux program reaches the system beneath: CPUID to find it, VMMCALL to ask.
+//! The two instructions by which a Linux program reaches the system beneath: CPUID to find it,
+//! VMMCALL to ask.
 //!
 //! Owns this program's only unsafe code. Numbers and their meaning are in [`abi::hypercall`].
 
@@ -38,8 +39,9 @@ pub fn call(token: [u8; 16], function: u64, argument: u64) -> (u64, u64) {
     let half = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
     let (mut rbx, rcx): (u64, u64) = (half(low), half(high));
     let status;
-    // SAFETY: The system beneath reads the named registers, writes RAX and RBX, and leaves the rest and the program's
-    // memory as they are. RBX is reserved by the compiler, so it is exchanged around the instruction.
+    // SAFETY: The system beneath reads the named registers, writes RAX and RBX, and leaves the rest
+    // and the program's memory as they are. RBX is reserved by the compiler, so it is exchanged
+    // around the instruction.
     unsafe {
         asm!(
             "xchg {rbx}, rbx",

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A Linux program that counts, and checkpoints the whole computer it runs on by one instruction.
 //!
-//! It needs no privilege, only the token, which is the first line of its input (hexadecimal); later lines are commands: `checkpoint`,
-//! `restore ID`, `quota`, `quit`. At the count in `CHECKPOINT_AT` (kernel command line) it makes a checkpoint by itself.
-//! What it prints is read by the demonstration: README.md of this folder. The calls themselves are in [`hypercall`].
+//! It needs no privilege, only the token, which is the first line of its input (hexadecimal); later
+//! lines are commands: `checkpoint`, `restore ID`, `quota`, `quit`. At the count in `CHECKPOINT_AT`
+//! (kernel command line) it makes a checkpoint by itself. What it prints is read by the
+//! demonstration: README.md of this folder. The calls themselves are in [`hypercall`].
 
 mod hypercall;
 mod witness;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Evidence that a restored computer is whole: memory of this program, a file in the kernel's memory, and identity.
+//! Evidence that a restored computer is whole: memory of this program, a file in the kernel's
+//! memory, and identity.
 //!
-//! Owns a buffer whose every word is the present count, and a journal in `/tmp` with a line per count. Both must agree with the
-//! counter after a restore.
+//! Owns a buffer whose every word is the present count, and a journal in `/tmp` with a line per
+//! count. Both must agree with the counter after a restore.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

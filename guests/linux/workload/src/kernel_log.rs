@@ -52,7 +52,8 @@ impl KernelLog {
                     let text = String::from_utf8_lossy(&record[..bytes]);
                     found.extend(complaint(&text).map(str::to_owned));
                 }
-                // Records were overwritten before they were read: the next read goes on behind the gap.
+                // Records were overwritten before they were read: the next read goes on behind the
+                // gap.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
                 Err(_) => return found,
             }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A Linux program that works on every CPU of its computer, and says so once a second as long as nothing is wrong.
+//! A Linux program that works on every CPU of its computer, and says so once a second as long as
+//! nothing is wrong.
 //!
-//! It computes known results on every CPU ([`hash`]), lets all CPUs change one address space ([`worker`]), starts and awaits a
-//! process a second, sleeps, and compares clocks ([`clocks`]); and reads what the kernel complains of ([`kernel_log`]). A round ends with
-//! `workload: round N ok cpus C passes P late_ms L` or `workload: FAILED what`. L is how late the latest round was so far: the pause
-//! of a checkpoint, a restore or a succession is in it, if the guest's time went on.
+//! It computes known results on every CPU ([`hash`]), lets all CPUs change one address space
+//! ([`worker`]), starts and awaits a process a second, sleeps, and compares clocks ([`clocks`]);
+//! and reads what the kernel complains of ([`kernel_log`]). A round ends with `workload: round N ok
+//! cpus C passes P late_ms L` or `workload: FAILED what`. L is how late the latest round was so
+//! far: the pause of a checkpoint, a restore or a succession is in it, if the guest's time went on.
 
 mod clocks;
 mod hash;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the standard library lacks: CPUs to run on, timers that count, and memory mapped and unmapped.
+//! What the standard library lacks: CPUs to run on, timers that count, and memory mapped and
+//! unmapped.
 //!
-//! Owns this program's only unsafe code: calls of the C library, which is linked in statically. See their manual pages.
+//! Owns this program's only unsafe code: calls of the C library, which is linked in statically. See
+//! their manual pages.
 
 use std::fs::File;
 use std::io::{Error, Read};
@@ -103,7 +105,8 @@ impl Mapping {
 
     /// Its words.
     pub fn words(&mut self) -> &mut [u64] {
-        // SAFETY: as many words were mapped, zero at first; they belong to this value alone until it is dropped.
+        // SAFETY: as many words were mapped, zero at first; they belong to this value alone until
+        // it is dropped.
         unsafe { std::slice::from_raw_parts_mut(self.address, self.words) }
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The processes that work, as their parent sees them and as they are.
 //!
-//! A worker prints a line per second: `N`, the passes so far, or what failed. One hashes on one CPU; the one that shares has a
-//! thread per CPU, all of which map and unmap memory of one address space, so that CPUs have to tell each other to forget it.
+//! A worker prints a line per second: `N`, the passes so far, or what failed. One hashes on one
+//! CPU; the one that shares has a thread per CPU, all of which map and unmap memory of one address
+//! space, so that CPUs have to tell each other to forget it.
 
 use crate::{clocks, hash, system};
 use std::io::{BufRead, BufReader};
@@ -54,7 +55,8 @@ impl Worker {
         Ok(Self { name, lines, silent: 0, passes: 0 })
     }
 
-    /// What it has said since the last round; an error if that was not a count, or if it has said nothing for long.
+    /// What it has said since the last round; an error if that was not a count, or if it has said
+    /// nothing for long.
     pub fn listen(&mut self) -> Result<(), String> {
         self.silent += 1;
         loop {

@@ -5,7 +5,8 @@ use abi::PAGE_BITS;
 use abi::boot::MAX_REGIONS;
 use x86_machine::boot::Range;
 
-/// Most pieces: the regions of the machine, and what is left of those that something was taken from.
+/// Most pieces: the regions of the machine, and what is left of those that something was taken
+/// from.
 const PIECES: usize = MAX_REGIONS + 64;
 
 /// Free memory, in pieces.
@@ -56,7 +57,8 @@ impl Memory {
     }
 }
 
-/// Cut a range into naturally aligned blocks of powers of two, `largest` bits at most, and show each with its bits.
+/// Cut a range into naturally aligned blocks of powers of two, `largest` bits at most, and show
+/// each with its bits.
 pub fn blocks(range: Range, largest: u8, mut each: impl FnMut(u64, u8)) {
     let page = 1u64 << PAGE_BITS;
     let mut at = range.base.next_multiple_of(page);

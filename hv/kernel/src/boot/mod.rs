@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From the machine layer's entry to the root service.
 //!
-//! The order can be said aloud: handlers, other CPUs, memory for the root service, its image, its capabilities, what it is told, its
-//! thread. After that the core never again decides who gets what.
+//! The order can be said aloud: handlers, other CPUs, memory for the root service, its image, its
+//! capabilities, what it is told, its thread. After that the core never again decides who gets
+//! what.
 
 mod grant;
 mod image;
@@ -83,7 +84,8 @@ pub fn start() -> ! {
 /// This CPU takes part from here on.
 fn join(index: usize) {
     let this = state::of(index);
-    // Its translations are as new as it is, and its timer is not set, whatever it did before it left once.
+    // Its translations are as new as it is, and its timer is not set, whatever it did before it
+    // left once.
     this.timer.set(u64::MAX);
     this.reschedule.set(false);
     this.in_window.set(false);

@@ -47,7 +47,8 @@ fn release(call: &Call) -> Outcome {
     }
     let leave = decode_leave(call)?;
     if index == percpu::cpu_index() {
-        // Is it the last one? With others left, the thread that calls would have to be somewhere else first.
+        // Is it the last one? With others left, the thread that calls would have to be somewhere
+        // else first.
         if state::online().count() > 1 {
             return Err(Abort::Error(Error::Busy));
         }

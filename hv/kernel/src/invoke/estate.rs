@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that leaves the estate unchanged, and memory that comes to it.
 //!
-//! A piece that is away keeps its place among the derivations, in a slot of the core's; when it is adopted as a whole it comes back as what it was.
+//! A piece that is away keeps its place among the derivations, in a slot of the core's; when it is
+//! adopted as a whole it comes back as what it was.
 
 use super::Call;
 use crate::hold::{Abort, Grip, Outcome};
@@ -17,8 +18,8 @@ use x86_machine::window::{Piece, Refused};
 /// Largest piece.
 const LARGEST_BITS: u8 = 30;
 
-/// `MachineSurrender`. It asks for the machine because what is away cannot be revoked: whoever only holds memory must not be able to keep it
-/// from its owner.
+/// `MachineSurrender`. It asks for the machine because what is away cannot be revoked: whoever only
+/// holds memory must not be able to keep it from its owner.
 pub fn surrender(call: &Call) -> Outcome {
     call.need(Rights::MANAGE)?;
     call.hold.need(Grip::World)?;

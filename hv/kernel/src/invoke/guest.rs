@@ -50,7 +50,8 @@ fn seal(call: &Call, space: Ref<GuestSpace>) -> Outcome {
     let (mut table, mut tables) = table(space);
     let flush = table.seal(&mut tables);
     space.epoch.set(table.epoch());
-    // A right is cut: the CPUs that run this guest leave it, and flush before they enter again; those that write its memory finish.
+    // A right is cut: the CPUs that run this guest leave it, and flush before they enter again;
+    // those that write its memory finish.
     flush.spend(&mut tables, |_| call.hold.visit(space.cut()));
     call.answer(&[table.epoch()])
 }
@@ -83,7 +84,8 @@ fn endpoint(call: &Call) -> Result<Option<SlotRef>, Error> {
     }
 }
 
-/// Puts another pager, or none, in the place of the present one. Only the holder of the lock asks who that is.
+/// Puts another pager, or none, in the place of the present one. Only the holder of the lock asks
+/// who that is.
 fn replace_pager(call: &Call, space: Ref<GuestSpace>, source: Option<SlotRef>) -> Outcome {
     let slot = space.pager_slot.at(0);
     if !finalise::drop_copy(slot) {
@@ -165,7 +167,8 @@ pub enum Opened {
     Never,
 }
 
-/// A write was refused at an address: push the seal down to its page, and open that if nobody has to be asked. With the lock held.
+/// A write was refused at an address: push the seal down to its page, and open that if nobody has
+/// to be asked. With the lock held.
 pub fn open_page(space: Ref<GuestSpace>, address: GuestPhysAddr) -> Opened {
     let (table, mut tables) = table(space);
     loop {
@@ -184,7 +187,8 @@ pub fn open_page(space: Ref<GuestSpace>, address: GuestPhysAddr) -> Opened {
     }
 }
 
-/// Block the current thread until the pager has saved a page and opened it. The thread executes its system call again then.
+/// Block the current thread until the pager has saved a page and opened it. The thread executes its
+/// system call again then.
 ///
 /// # Errors
 /// `Need` the world, before the pager's first receive.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Invocations: from the type of a capability to the operation.
 //!
-//! One file per object. An operation decodes a [`Call`] and answers it; what it needs to hold it says while decoding.
+//! One file per object. An operation decodes a [`Call`] and answers it; what it needs to hold it
+//! says while decoding.
 
 mod cnode;
 mod cpu;

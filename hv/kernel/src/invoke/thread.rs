@@ -192,7 +192,8 @@ fn set_cpu(call: &Call, target: Ref<Thread>) -> Outcome {
     if target.cpu.get() as usize == index {
         return Ok(());
     }
-    // A thread that receives or waits does so anew, from the CPU that it moves to; the system call is executed again.
+    // A thread that receives or waits does so anew, from the CPU that it moves to; the system call
+    // is executed again.
     match was {
         ThreadState::Ready | ThreadState::Receiving | ThreadState::Waiting => {
             thread::detach(target);

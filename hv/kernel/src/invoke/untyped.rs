@@ -61,7 +61,8 @@ fn retype(call: &Call) -> Outcome {
     }
 }
 
-/// Sets what is not zero in a fresh object. `None` does not happen: the capability is of the type, and spaces have their numbers.
+/// Sets what is not zero in a fresh object. `None` does not happen: the capability is of the type,
+/// and spaces have their numbers.
 fn initialise(cap: &Cap) -> Option<()> {
     match cap.kind() {
         ObjectType::Thread => {
@@ -88,7 +89,8 @@ fn initialise(cap: &Cap) -> Option<()> {
     Some(())
 }
 
-/// The slot through which a vCPU's shared page is mapped. It is derived from nothing, so it is nobody's to copy or revoke.
+/// The slot through which a vCPU's shared page is mapped. It is derived from nothing, so it is
+/// nobody's to copy or revoke.
 fn fill_page_slot(slot: SlotRef, page: u64) {
     let frame = Cap::new(ObjectType::Frame, Rights::READ.or(Rights::WRITE), PAGE_BITS, page);
     cap::insert_root(&mut SlotMemory, slot, frame);

@@ -69,8 +69,9 @@ fn map_page(call: &Call, vcpu: Ref<Vcpu>) -> Outcome {
 }
 
 fn kick(vcpu: Ref<Vcpu>) {
-    // The flag first: a CPU that enters the guest after this has seen it, one that is in the guest leaves by the interrupt. Whoever set
-    // the flag sends it; until the flag is taken there is nothing to add.
+    // The flag first: a CPU that enters the guest after this has seen it, one that is in the guest
+    // leaves by the interrupt. Whoever set the flag sends it; until the flag is taken there is
+    // nothing to add.
     if vcpu.kicked.swap(true, Ordering::SeqCst) {
         return;
     }

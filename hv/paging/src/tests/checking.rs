@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A model of what each CPU may still hold, for checking builds (invariant I11).
 //!
-//! No emulator at hand shows a missing flush, so a checking build keeps its own books: an access fills in what the CPU
-//! may cache, a flush takes it out, and using memory anew, or relying on a seal, asks whether anything is left.
-//! It owns a table of fixed size and allocates nothing. When the table overflows it forgets the oldest
-//! entry and counts it: the model may then miss a bug, but never reports a false one.
+//! No emulator at hand shows a missing flush, so a checking build keeps its own books: an access
+//! fills in what the CPU may cache, a flush takes it out, and using memory anew, or relying on a
+//! seal, asks whether anything is left. It owns a table of fixed size and allocates nothing. When
+//! the table overflows it forgets the oldest entry and counts it: the model may then miss a bug,
+//! but never reports a false one.
 
 use addr::PhysRange;
 

@@ -17,7 +17,8 @@ fn watched(memory: &mut Memory, act: impl FnOnce(&mut Memory)) {
         let between = Memory::replay(&before, &memory.history[..steps]);
         for address in SAMPLES {
             let (old, seen, new) = (look(&before, address), look(&between, address), look(memory, address));
-            // A split changes the size of the page around an address: what counts is where it leads and what is allowed.
+            // A split changes the size of the page around an address: what counts is where it leads
+            // and what is allowed.
             let key = |m: Option<Mapping>| m.map(|m| (m.pa, m.perms.write));
             assert!(
                 key(seen) == key(old) || key(seen) == key(new),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What CPUs may still hold: a flush that is left out is found, one that is done satisfies the model.
+//! What CPUs may still hold: a flush that is left out is found, one that is done satisfies the
+//! model.
 
 use addr::{PageSize, PhysAddr, PhysRange};
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The multiboot2 header and the way from there to 64-bit code at the image's own address.
 //!
-//! The boot loader may put the image anywhere between 1 MiB and 4 GiB, aligned to 2 MiB; it enters 32-bit code
-//! without paging (multiboot2 specification, 3.3). This code finds out where it is, maps the first 4 GiB one to one
-//! and the image at its linked address, and goes there. What it refuses, and any fault until [`crate::trap`] has its
-//! own handlers, is told on COM1. The tables of [`super::tables`] take over soon after; other
-//! CPUs come through these once more.
+//! The boot loader may put the image anywhere between 1 MiB and 4 GiB, aligned to 2 MiB; it enters
+//! 32-bit code without paging (multiboot2 specification, 3.3). This code finds out where it is,
+//! maps the first 4 GiB one to one and the image at its linked address, and goes there. What it
+//! refuses, and any fault until [`crate::trap`] has its own handlers, is told on COM1. The tables
+//! of [`super::tables`] take over soon after; other CPUs come through these once more.
 
 use core::arch::global_asm;
 

@@ -34,12 +34,14 @@ pub(crate) fn physical(address: u64) -> u64 {
     address - (&raw const understudy_image) as u64 + BASE.load(Ordering::Relaxed)
 }
 
-/// Physical address of the tables of the entry: below 4 GiB, with the first 4 GiB mapped one to one.
+/// Physical address of the tables of the entry: below 4 GiB, with the first 4 GiB mapped one to
+/// one.
 pub(crate) fn early_root() -> u64 {
     physical((&raw const understudy_early_tables) as u64)
 }
 
-/// Makes the tables of the entry usable again, for a CPU that comes or leaves: the first two entries that count are set as at the entry.
+/// Makes the tables of the entry usable again, for a CPU that comes or leaves: the first two
+/// entries that count are set as at the entry.
 pub(crate) fn revive_early_tables() {
     const PRESENT_WRITABLE: u64 = 3;
     let root = early_root();

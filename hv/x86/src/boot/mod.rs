@@ -20,10 +20,12 @@ use firmware::multiboot2::{BootInformation, BootInformationHeader};
 
 /// Port of the emulator's exit device, used where the command line has `debug-exit`.
 pub const DEBUG_EXIT_PORT: u16 = 0xf4;
-/// Word of the command line: of the machine only the CPU that boots, and what the memory map lists, is this image's. Other CPUs and the
-/// interrupt controllers are left as they are until they are adopted.
+/// Word of the command line: of the machine only the CPU that boots, and what the memory map lists,
+/// is this image's. Other CPUs and the interrupt controllers are left as they are until they are
+/// adopted.
 const ALONE: &str = "alone";
-/// Begins the word that says how fast the TSC is, in ticks per millisecond, where somebody has measured it already.
+/// Begins the word that says how fast the TSC is, in ticks per millisecond, where somebody has
+/// measured it already.
 const TSC_KHZ: &str = "tsc-khz=";
 /// Begins the word that says how fast the APIC timer is, as [`clock::timer_ratio`] has it.
 const TIMER_RATIO: &str = "timer-ratio=";
@@ -44,7 +46,8 @@ pub struct Module {
 /// What the boot loader and the firmware said.
 #[derive(Debug)]
 pub struct BootFacts {
-    /// Memory that nobody uses, sorted, page-aligned, above 1 MiB; neither image nor modules are in it.
+    /// Memory that nobody uses, sorted, page-aligned, above 1 MiB; neither image nor modules are in
+    /// it.
     pub available: &'static [Range],
     /// Memory that is listed by the firmware but kept by it.
     pub reserved: &'static [Range],
@@ -120,8 +123,8 @@ impl Physical for OneToOne {
         if address == 0 || address.checked_add(length as u64)? > LIMIT {
             return None;
         }
-        // SAFETY: the first 4 GiB are mapped one to one until `boot_main` changes CR3, after the last use of this;
-        // nobody writes to memory outside of the image meanwhile.
+        // SAFETY: the first 4 GiB are mapped one to one until `boot_main` changes CR3, after the
+        // last use of this; nobody writes to memory outside of the image meanwhile.
         Some(unsafe { core::slice::from_raw_parts(address as *const u8, length) })
     }
 }
@@ -136,7 +139,8 @@ extern "C" fn boot_main(information: u64, image: u64, entry_tsc: u64) -> ! {
     image::set_base(image);
     trap::tables::fill_idt();
     percpu::init(0);
-    // SAFETY: the entry has checked the magic number, so this is what the boot loader wrote; it is mapped one to one.
+    // SAFETY: the entry has checked the magic number, so this is what the boot loader wrote; it is
+    // mapped one to one.
     let information = unsafe { BootInformation::load(information as *const BootInformationHeader) };
     let loaded = information.map(|information| Loaded::copy(&information));
     serial::choose(loaded.as_ref().map_or("", |loaded| loaded.command_line.as_str()));
@@ -209,8 +213,8 @@ fn keep(loaded: Loaded, rsdp: u64, madt: &Madt) -> Kept {
     Kept { loaded, available, reserved, cpus, rsdp }
 }
 
-/// Memory that is handed out, modules (they lie side by side: large pages cover both), the page where other CPUs begin,
-/// and the interrupt controllers.
+/// Memory that is handed out, modules (they lie side by side: large pages cover both), the page
+/// where other CPUs begin, and the interrupt controllers.
 fn map_all(kept: &Kept, madt: &Madt) -> Result<(), tables::PoolExhausted> {
     let mut memory = kept.available.clone();
     for module in kept.loaded.modules.iter() {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The page tables of the core itself: its image and the physical window, the same for all CPUs.
 //!
-//! Built at boot; later, pieces of the window come and go with the memory of the estate ([`crate::window`]). Tables stay where
-//! they are once made.
+//! Built at boot; later, pieces of the window come and go with the memory of the estate
+//! ([`crate::window`]). Tables stay where they are once made.
 
 use super::image;
 use crate::cpu;
@@ -22,7 +22,8 @@ const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 const ENTRIES: usize = 512;
-/// Tables in the pool: one per GiB of memory, and at most two per range of memory whose ends are not aligned.
+/// Tables in the pool: one per GiB of memory, and at most two per range of memory whose ends are
+/// not aligned.
 const POOL: usize = 192;
 const LARGEST: u32 = 2;
 
@@ -105,7 +106,8 @@ pub(crate) fn is_mapped(range: Range) -> bool {
     false
 }
 
-/// Whether the window has a root entry for an address: only then does every space of this core see what is mapped there.
+/// Whether the window has a root entry for an address: only then does every space of this core see
+/// what is mapped there.
 pub(crate) fn has_root_entry(physical: u64) -> bool {
     root_entry((window::to_virt(physical) >> shift(3)) as usize % ENTRIES) & PRESENT != 0
 }
@@ -115,8 +117,8 @@ pub(crate) fn can_change() -> bool {
     USED.load(Ordering::Relaxed) + LARGEST as usize <= POOL
 }
 
-/// Takes a naturally aligned piece of memory, all of it mapped, out of the window. The caller sees to what CPUs may still hold, and has
-/// asked [`can_change`].
+/// Takes a naturally aligned piece of memory, all of it mapped, out of the window. The caller sees
+/// to what CPUs may still hold, and has asked [`can_change`].
 pub(crate) fn unmap_memory(range: Range) {
     let mut physical = range.base;
     while physical < range.end() {
@@ -132,7 +134,8 @@ pub(crate) fn unmap_memory(range: Range) {
     }
 }
 
-/// Puts a table of the next smaller pages in the place of a large page; what is mapped stays the same.
+/// Puts a table of the next smaller pages in the place of a large page; what is mapped stays the
+/// same.
 fn split(entry: &AtomicU64, value: u64, level: u32) {
     let index = USED.fetch_add(1, Ordering::Relaxed);
     let Some(table) = TABLES.get(index) else { return entry.store(0, Ordering::Relaxed) };

@@ -30,8 +30,8 @@ pub struct Cpu {
     limits: OnceCell<Limits>,
 }
 
-// SAFETY: the kernel asks for the block of a CPU on that CPU, with interrupts off, and keeps it there; `forget_fpu`, which
-// touches another's, is called while all other CPUs are stopped.
+// SAFETY: the kernel asks for the block of a CPU on that CPU, with interrupts off, and keeps it
+// there; `forget_fpu`, which touches another's, is called while all other CPUs are stopped.
 unsafe impl Sync for Cpu {}
 
 static CPUS: [Cpu; MAX_CPUS] = [const {
@@ -52,7 +52,8 @@ struct Map<const N: usize>([u8; N]);
 static IO_MAP: Map<IO_MAP_BYTES> = Map([0xff; IO_MAP_BYTES]);
 static MSR_MAP: Map<MSR_MAP_BYTES> = Map(msr_map());
 
-/// Value of `tlb_control` for a flush. Written before any vCPU runs, the same by every CPU, so no order matters.
+/// Value of `tlb_control` for a flush. Written before any vCPU runs, the same by every CPU, so no
+/// order matters.
 pub static FLUSH: AtomicU32 = AtomicU32::new(super::vmcb::FLUSH_ALL);
 
 impl Cpu {
@@ -72,8 +73,9 @@ impl Cpu {
     }
 }
 
-/// Turns SVM on. `index` is this CPU's; the answer is for this CPU only. To be called once per CPU, where
-/// [`crate::cpu::virtualization`] said that VMs can run; CR4.OSXSAVE is set where there is XSAVE.
+/// Turns SVM on. `index` is this CPU's; the answer is for this CPU only. To be called once per CPU,
+/// where [`crate::cpu::virtualization`] said that VMs can run; CR4.OSXSAVE is set where there is
+/// XSAVE.
 #[must_use]
 pub fn enable_this_cpu(index: usize) -> &'static Cpu {
     let cpu = &CPUS[index];
@@ -83,8 +85,8 @@ pub fn enable_this_cpu(index: usize) -> &'static Cpu {
     if probe::has_flush_by_asid() {
         FLUSH.store(super::vmcb::FLUSH_GUEST, Relaxed);
     }
-    // SAFETY: SVM is there, by the caller; the bit only makes its instructions valid. The save area is a page of the image
-    // that nothing else uses.
+    // SAFETY: SVM is there, by the caller; the bit only makes its instructions valid. The save area
+    // is a page of the image that nothing else uses.
     unsafe {
         msr::write(msr::EFER, msr::read(msr::EFER) | EFER_SVME);
         msr::write(VM_HSAVE_PA, image::physical(cpu.save_area.get().addr() as u64));

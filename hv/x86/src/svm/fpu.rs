@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The registers that VMRUN leaves alone: FPU, DR0 to DR3, XCR0, `TSC_AUX`.
 //!
-//! They stay a guest's between its exits, because neither the core nor a user thread uses them (CR0.TS is set in
-//! user mode; #VMEXIT switches breakpoints off). They change hands when another vCPU runs on this CPU. Which CPU
-//! holds them is noted on both sides: [`Cpu::owner`] and `home` in the private page.
+//! They stay a guest's between its exits, because neither the core nor a user thread uses them
+//! (CR0.TS is set in user mode; #VMEXIT switches breakpoints off). They change hands when another
+//! vCPU runs on this CPU. Which CPU holds them is noted on both sides: [`Cpu::owner`] and `home` in
+//! the private page.
 
 use super::cpu::{self, Cpu, with_fpu};
 use super::pages::{Pages, PrivatePage};
@@ -37,7 +38,8 @@ pub fn evict_any(cpu: &Cpu) {
     }
 }
 
-/// CPU that holds the registers of a vCPU. Only there may it run, be exported or imported, until `evict_fpu` there.
+/// CPU that holds the registers of a vCPU. Only there may it run, be exported or imported, until
+/// `evict_fpu` there.
 #[must_use]
 pub fn fpu_home(pages: &Pages) -> Option<usize> {
     (pages.private.home.load(Acquire) as usize).checked_sub(1)

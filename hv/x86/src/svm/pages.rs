@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The three pages of a vCPU: control block, the page shared with its VMM, and the core's private one.
+//! The three pages of a vCPU: control block, the page shared with its VMM, and the core's private
+//! one.
 //!
-//! The shared page may be changed by a VMM on another CPU at any instruction. So it is made of atomics, each is read
-//! once where it matters, and nothing read from it is believed.
+//! The shared page may be changed by a VMM on another CPU at any instruction. So it is made of
+//! atomics, each is read once where it matters, and nothing read from it is believed.
 
 use super::vmcb::{SAVE_WORDS, Vmcb};
 use crate::window;
@@ -11,7 +12,8 @@ use core::cell::Cell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A word of the shared page. No order between words is promised to a VMM that runs at the same time.
+/// A word of the shared page. No order between words is promised to a VMM that runs at the same
+/// time.
 #[repr(transparent)]
 pub struct Word(AtomicU64);
 
@@ -87,7 +89,8 @@ const _: () = {
 /// What of a vCPU neither the processor nor the VMM sees.
 #[repr(C, align(4096))]
 pub struct PrivatePage {
-    /// The FPU's registers while they are not on a CPU; checked, so that restoring them cannot fault.
+    /// The FPU's registers while they are not on a CPU; checked, so that restoring them cannot
+    /// fault.
     pub(super) xsave: [Cell<u64>; XSAVE_BYTES / 8],
     /// DR0 to DR3 while they are not on a CPU.
     pub(super) dr: [Cell<u64>; 4],
@@ -119,12 +122,14 @@ impl Pages {
     /// The pages at these physical addresses.
     ///
     /// # Safety
-    /// Each is the page-aligned address of a page in the window that belongs to this vCPU and to nothing else for as
-    /// long as the value is used, and whose first and last page are touched by one CPU at a time.
+    /// Each is the page-aligned address of a page in the window that belongs to this vCPU and to
+    /// nothing else for as long as the value is used, and whose first and last page are touched by
+    /// one CPU at a time.
     #[must_use]
     pub unsafe fn from_phys(vmcb: u64, shared: u64, private: u64) -> Self {
-        // SAFETY: (1) by the caller the pages are mapped, aligned and the vCPU's own; (2) every bit pattern is a value of
-        // the three types but for one `bool`, which starts zero because objects are cleared when they are made.
+        // SAFETY: (1) by the caller the pages are mapped, aligned and the vCPU's own; (2) every bit
+        // pattern is a value of the three types but for one `bool`, which starts zero because
+        // objects are cleared when they are made.
         unsafe {
             Self {
                 vmcb: &*(window::to_virt(vmcb) as *const Vmcb),

@@ -47,7 +47,8 @@ fn mxcsr_mask() -> u32 {
     #[repr(align(64))]
     struct Area([u8; 512]);
     let mut area = Area([0; 512]);
-    // SAFETY: the area is 512 bytes, aligned, and the FPU is enabled meanwhile; every x86-64 processor has FXSAVE.
+    // SAFETY: the area is 512 bytes, aligned, and the FPU is enabled meanwhile; every x86-64
+    // processor has FXSAVE.
     with_fpu(|| unsafe { _fxsave64(area.0.as_mut_ptr()) });
     u32::from_le_bytes([area.0[28], area.0[29], area.0[30], area.0[31]])
 }

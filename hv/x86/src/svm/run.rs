@@ -26,8 +26,8 @@ const NESTED_PAGING: u64 = 1;
 const INVALID: u32 = u32::MAX;
 const RFLAGS_IF: u64 = 1 << 9;
 
-/// Makes a vCPU in the state after a reset, and shows that state in the shared page. If it has run before, all other CPUs have
-/// to be stopped.
+/// Makes a vCPU in the state after a reset, and shows that state in the shared page. If it has run
+/// before, all other CPUs have to be stopped.
 pub fn init(pages: &Pages, nested_root: u64, asid: u32) {
     let vmcb = pages.vmcb;
     fpu::forget_fpu(pages);
@@ -65,10 +65,11 @@ pub fn flush_next(pages: &Pages) {
     pages.vmcb.tlb_control.set(cpu::FLUSH.load(Relaxed));
 }
 
-/// Runs a vCPU to its next exit. Interrupts are off before and after; one that ended the round is pending.
+/// Runs a vCPU to its next exit. Interrupts are off before and after; one that ended the round is
+/// pending.
 ///
-/// What the VMM has marked in the page is taken first; if it is refused, nothing is taken, nothing runs, and the exit
-/// decodes as [`Exit::InvalidState`].
+/// What the VMM has marked in the page is taken first; if it is refused, nothing is taken, nothing
+/// runs, and the exit decodes as [`Exit::InvalidState`].
 pub fn run(cpu: &Cpu, pages: &Pages) -> Cause {
     let (vmcb, shared, private) = (pages.vmcb, pages.shared, pages.private);
     let dirty = shared.dirty.get();
@@ -93,9 +94,10 @@ pub fn run(cpu: &Cpu, pages: &Pages) -> Cause {
     if private.unproven.get() {
         take_snapshot(pages);
     }
-    // SAFETY: (1) SVM is on, since there is a `Cpu`; (2) the control block is this vCPU's, with nested paging on, a root
-    // that the kernel gave, every port and all but the guest's own MSRs intercepted, so the guest reaches its memory only;
-    // (3) the words are the shared page's general registers; (4) interrupts are off, by the convention of the crate.
+    // SAFETY: (1) SVM is on, since there is a `Cpu`; (2) the control block is this vCPU's, with
+    // nested paging on, a root that the kernel gave, every port and all but the guest's own MSRs
+    // intercepted, so the guest reaches its memory only; (3) the words are the shared page's
+    // general registers; (4) interrupts are off, by the convention of the crate.
     unsafe { understudy_svm_enter(pages.vmcb_phys, shared.gpr.as_ptr(), cpu.host_phys.get()) };
     cpu.count_exit();
     private.pending_event.set(event::cut_short(vmcb.exit_int_info.get()));
@@ -117,10 +119,11 @@ pub fn reflect(pages: &Pages, exception: u64) {
     dr7.set(event::dr7_after(pending.get(), dr7.get()));
 }
 
-/// Tells the VMM: exit, details, and the groups of state that it sees at every exit and that it wants.
+/// Tells the VMM: exit, details, and the groups of state that it sees at every exit and that it
+/// wants.
 ///
-/// An exit may come before a round has taken what the VMM marked; then it is taken now, so that it is not overwritten. (An event
-/// to inject stays in the page.)
+/// An exit may come before a round has taken what the VMM marked; then it is taken now, so that it
+/// is not overwritten. (An event to inject stays in the page.)
 pub fn publish(cpu: &Cpu, pages: &Pages, mut exit: Exit, info: &[u64; 4]) {
     let (vmcb, shared) = (pages.vmcb, pages.shared);
     let mut info = *info;
@@ -145,7 +148,8 @@ pub fn publish(cpu: &Cpu, pages: &Pages, mut exit: Exit, info: &[u64; 4]) {
     }
 }
 
-/// Group `BASIC`. The other general registers are in the page already: the guest is entered with those words.
+/// Group `BASIC`. The other general registers are in the page already: the guest is entered with
+/// those words.
 pub(super) fn export_basic(vmcb: &Vmcb, shared: &SharedPage) {
     let shadow = vmcb.interrupt_shadow.get() & 1;
     let rflags = vmcb.rflags.get();
@@ -189,8 +193,8 @@ fn take_snapshot(pages: &Pages) {
 
 /// After a refused VMRUN, puts back the guest's state: the emulator leaves the host's in its place.
 ///
-/// Only a state that a VMM has changed can be refused, and that one was kept. If the processor refuses another one all the
-/// same, the vCPU is reset: no host state may be seen.
+/// Only a state that a VMM has changed can be refused, and that one was kept. If the processor
+/// refuses another one all the same, the vCPU is reset: no host state may be seen.
 #[cold]
 #[inline(never)]
 fn recover(pages: &Pages) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! State between the control block and the page shared with the VMM.
 //!
-//! Import reads every field of the groups asked for once, judges them all, and only then puts them in place: either all
-//! groups are taken or none.
+//! Import reads every field of the groups asked for once, judges them all, and only then puts them
+//! in place: either all groups are taken or none.
 
 use super::cpu::Cpu;
 use super::fpu;
@@ -97,7 +97,8 @@ pub(super) fn export_all_of_new(pages: &Pages) {
     export_fpu(pages);
 }
 
-/// The private page of a vCPU that has never run. Its state has to be taken before it runs, so it counts as unproven.
+/// The private page of a vCPU that has never run. Its state has to be taken before it runs, so it
+/// counts as unproven.
 pub(super) fn reset_private(page: &PrivatePage) {
     for word in &page.xsave {
         word.set(0);
@@ -149,7 +150,8 @@ pub(super) fn apply_msrs(pages: &Pages, msrs: &Msrs) {
     pages.private.tsc_aux.set(msrs.tsc_aux);
 }
 
-/// RAX, RSP, RIP and RFLAGS; every value is one. A VMM that moves RIP has completed an instruction, and with it the shadow.
+/// RAX, RSP, RIP and RFLAGS; every value is one. A VMM that moves RIP has completed an instruction,
+/// and with it the shadow.
 #[inline]
 fn import_basic(pages: &Pages) {
     let (vmcb, shared) = (pages.vmcb, pages.shared);

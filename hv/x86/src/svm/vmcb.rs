@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Layout of the control block (APM vol. 2, appendix B).
 //!
-//! The processor changes it during VMRUN and VMSAVE, which the compiler sees as assembly that may touch any memory;
-//! between rounds it is this CPU's alone.
+//! The processor changes it during VMRUN and VMSAVE, which the compiler sees as assembly that may
+//! touch any memory; between rounds it is this CPU's alone.
 
 use core::cell::Cell;
 
-/// A segment register: selector, attributes and limit in `low`, as [`abi::vcpu::Segment`] lays them out.
+/// A segment register: selector, attributes and limit in `low`, as [`abi::vcpu::Segment`] lays them
+/// out.
 #[repr(C)]
 pub struct SegmentCells {
     /// Bits 0-15 selector, 16-31 attributes, 32-63 limit.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The instructions at which the kernel is entered and left.
 //!
-//! An entry from user mode uses RSP as the address of the context until every register is saved. That is sound since
-//! whatever could interrupt it (NMI, machine check, double fault) has a stack of its own.
+//! An entry from user mode uses RSP as the address of the context until every register is saved.
+//! That is sound since whatever could interrupt it (NMI, machine check, double fault) has a stack
+//! of its own.
 
 use super::tables::{USER_CODE, USER_DATA};
 use super::{on_exception, on_fatal, on_interrupt, on_kernel_trap, on_nmi, on_syscall};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Ways into the kernel and back.
 //!
-//! Every entry from user mode saves into the current context and starts on an empty kernel stack; there is no way to
-//! be in the kernel twice, but for interrupts in the idle wait and for NMIs, which have a stack of their own.
+//! Every entry from user mode saves into the current context and starts on an empty kernel stack;
+//! there is no way to be in the kernel twice, but for interrupts in the idle wait and for NMIs,
+//! which have a stack of their own.
 
 pub(crate) mod entry;
 pub(crate) mod tables;
@@ -11,14 +12,16 @@ use crate::{boot, cpu, percpu, port, println, vectors};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use entry::Frame;
 
-/// What the kernel does at each kind of entry. Each runs with interrupts off, on the kernel stack of the CPU; when it
-/// returns, the current context resumes (or, for an entry from the idle wait, the wait ends).
+/// What the kernel does at each kind of entry. Each runs with interrupts off, on the kernel stack
+/// of the CPU; when it returns, the current context resumes (or, for an entry from the idle wait,
+/// the wait ends).
 pub struct Handlers {
     /// A SYSCALL; the registers are in the current context.
     pub syscall: fn(),
     /// An exception of the current context: vector, error code (0 where there is none), CR2.
     pub exception: fn(vector: u8, error: u64, cr2: u64),
-    /// An interrupt, in user mode or in the idle wait; the handler calls [`crate::lapic::eoi`]. Not called for spurious ones.
+    /// An interrupt, in user mode or in the idle wait; the handler calls [`crate::lapic::eoi`]. Not
+    /// called for spurious ones.
     pub interrupt: fn(vector: u8),
     /// A non-maskable interrupt, at any time at all: on its own stack, may only touch atomics.
     pub nmi: fn(),
@@ -33,7 +36,8 @@ static NONE: Handlers = Handlers {
 
 static HANDLERS: AtomicPtr<Handlers> = AtomicPtr::new((&raw const NONE).cast_mut());
 
-/// Sets what the kernel does at entries, for all CPUs. To be called before any user thread runs or any interrupt is let in.
+/// Sets what the kernel does at entries, for all CPUs. To be called before any user thread runs or
+/// any interrupt is let in.
 pub fn install(handlers: &'static Handlers) {
     HANDLERS.store(core::ptr::from_ref(handlers).cast_mut(), Ordering::Release);
 }

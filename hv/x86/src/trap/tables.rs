@@ -10,7 +10,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 pub(crate) const KERNEL_CODE: u16 = 0x08;
 /// Kernel stack segment.
 pub(crate) const KERNEL_DATA: u16 = 0x10;
-/// What SYSRET counts from: user data and 64-bit user code follow. (32-bit code has no descriptor, so there is none.)
+/// What SYSRET counts from: user data and 64-bit user code follow. (32-bit code has no descriptor,
+/// so there is none.)
 pub(crate) const USER_BASE: u16 = 0x18 | 3;
 /// User data.
 pub(crate) const USER_DATA: u16 = 0x20 | 3;
@@ -97,7 +98,8 @@ pub(crate) fn load(descriptors: &'static Descriptors) {
     let gdt =
         Pointer { limit: size_of_val(&descriptors.gdt) as u16 - 1, base: descriptors.gdt.as_ptr() as u64 };
     let idt = Pointer { limit: size_of_val(&IDT) as u16 - 1, base: IDT.as_ptr() as u64 };
-    // SAFETY: the tables are complete and live for ever; the code segment stays what it is, 64-bit code.
+    // SAFETY: the tables are complete and live for ever; the code segment stays what it is, 64-bit
+    // code.
     unsafe {
         asm!(
             "lgdt [{gdt}]",

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The bounds of an inventory, which another hypervisor has written.
 //!
-//! Owns what has to hold before a number of it is used: how many pieces there are, that each refers to
-//! one that exists, and that no address wraps. Whether the memory is there, and free, is for the core
-//! to say when it is adopted.
+//! Owns what has to hold before a number of it is used: how many pieces there are, that each refers
+//! to one that exists, and that no address wraps. Whether the memory is there, and free, is for the
+//! core to say when it is adopted.
 
 use super::{Block, Inventory, Range, Use};
 

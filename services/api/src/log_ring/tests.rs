@@ -75,7 +75,8 @@ fn too_few_words_are_no_ring() {
     assert_eq!(write(&ring(0)[..3], 0, b"x"), Written::Lost);
 }
 
-/// Whatever the other side writes into the header or a record, a reader ends, and works again afterwards.
+/// Whatever the other side writes into the header or a record, a reader ends, and works again
+/// afterwards.
 #[test]
 fn a_reader_survives_any_words() {
     let odd = [0, 1, 2, 63, 64, 65, MAX_TEXT as u64 + 1, u64::MAX / 2, u64::MAX - 1, u64::MAX];

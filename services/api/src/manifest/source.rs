@@ -44,8 +44,8 @@ impl fmt::Display for SourceError {
 
 impl std::error::Error for SourceError {}
 
-/// Compiles a source to the bytes of the boot module `manifest`. `secret` is the operator's; the services that say
-/// `secret = true` are told it.
+/// Compiles a source to the bytes of the boot module `manifest`. `secret` is the operator's; the
+/// services that say `secret = true` are told it.
 ///
 /// # Errors
 /// The first thing wrong, with its line.

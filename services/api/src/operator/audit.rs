@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the log says of the operator's commands: what was asked, and what came of it.
 //!
-//! Questions are left out: a tool that watches asks several a second. So is what is typed on a VM's console, which may be
-//! a password, and the parts of an image.
+//! Questions are left out: a tool that watches asks several a second. So is what is typed on a VM's
+//! console, which may be a password, and the parts of an image.
 
 use alloc::format;
 use alloc::string::{String, ToString};

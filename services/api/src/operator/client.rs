@@ -59,8 +59,8 @@ impl Session {
         (Self { key, nonce, reader: Reader::default(), state: State::Greeted }, hello.frame())
     }
 
-    /// Take the next byte. Until the challenge comes, what makes no sense is skipped: it may be the rest of an
-    /// answer to somebody else.
+    /// Take the next byte. Until the challenge comes, what makes no sense is skipped: it may be the
+    /// rest of an answer to somebody else.
     pub fn push(&mut self, byte: u8) -> Option<Event> {
         let bytes = match self.reader.push(byte) {
             Ok(None) => return None,

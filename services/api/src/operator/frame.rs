@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Frames: packets on a stream of bytes.
 //!
-//! A frame is the packet and its CRC-32, stuffed (COBS) so that it contains no zero byte, between two zero bytes.
-//! So a reader that has lost its place finds it again at the next zero byte.
+//! A frame is the packet and its CRC-32, stuffed (COBS) so that it contains no zero byte, between
+//! two zero bytes. So a reader that has lost its place finds it again at the next zero byte.
 
 use alloc::vec::Vec;
 
@@ -43,7 +43,8 @@ pub fn frame(packet: &[u8]) -> Vec<u8> {
     let crc = crc32(packet).to_le_bytes();
     let mut out = Vec::with_capacity(packet.len() + packet.len() / 254 + 8);
     out.push(0);
-    // Each run of bytes that are not zero is led by its length plus one; at 255 no zero byte follows the run.
+    // Each run of bytes that are not zero is led by its length plus one; at 255 no zero byte
+    // follows the run.
     let mut lead = out.len();
     out.push(1);
     for &byte in packet.iter().chain(&crc) {

@@ -9,8 +9,8 @@
 //! | 4 | service | [`Packet::Welcome`] | so does the service |
 //! | 5 | both | [`Packet::Sealed`] ... | that it belongs to this session, at this place |
 //!
-//! The service sends [`Packet::Goodbye`] instead where it does not go on. A `Hello` begins anew at any time. The
-//! form of `Hello` and `Goodbye` is the same in all versions.
+//! The service sends [`Packet::Goodbye`] instead where it does not go on. A `Hello` begins anew at
+//! any time. The form of `Hello` and `Goodbye` is the same in all versions.
 
 use alloc::vec::Vec;
 

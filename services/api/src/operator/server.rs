@@ -46,8 +46,8 @@ impl Session {
         Self { key, reader: Reader::default(), state: State::Idle, nonces: 0 }
     }
 
-    /// What a service says when it has just come to the line: whoever believes in a session with its predecessor hears that
-    /// it is over.
+    /// What a service says when it has just come to the line: whoever believes in a session with
+    /// its predecessor hears that it is over.
     #[must_use]
     pub fn announcement() -> Vec<u8> {
         Packet::Goodbye(Goodbye::Garbled).frame()
@@ -65,8 +65,8 @@ impl Session {
         self.reader = Reader::default();
     }
 
-    /// Take the next byte. `moment` is a number that was never given before (a clock), so that no challenge
-    /// is ever repeated.
+    /// Take the next byte. `moment` is a number that was never given before (a clock), so that no
+    /// challenge is ever repeated.
     pub fn push(&mut self, byte: u8, moment: u64) -> Option<Event> {
         match self.reader.push(byte) {
             Ok(None) => None,
@@ -78,7 +78,8 @@ impl Session {
         }
     }
 
-    /// Answer the request; `None` where the session has ended meanwhile or the reply is too long to be sent.
+    /// Answer the request; `None` where the session has ended meanwhile or the reply is too long to
+    /// be sent.
     pub fn reply(&mut self, reply: &Reply) -> Option<Vec<u8>> {
         match &mut self.state {
             State::Open { to_tool, .. } => to_tool.seal(reply).ok(),
@@ -86,8 +87,8 @@ impl Session {
         }
     }
 
-    /// What makes no sense ends a session. It is not worth an answer where there is none: that would make
-    /// noise out of noise.
+    /// What makes no sense ends a session. It is not worth an answer where there is none: that
+    /// would make noise out of noise.
     fn garbled(&mut self) -> Option<Event> {
         match self.state {
             State::Idle => None,

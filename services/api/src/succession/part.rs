@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The parts in which an image travels.
 //!
-//! The operator's line is slow, and programs have much in them that repeats itself: a part is compressed (DEFLATE, RFC 1951), each by itself,
-//! so that one that is lost or sent twice harms no other. What is in the image is nobody's business here; it is checked as a whole.
+//! The operator's line is slow, and programs have much in them that repeats itself: a part is
+//! compressed (DEFLATE, RFC 1951), each by itself, so that one that is lost or sent twice harms no
+//! other. What is in the image is nobody's business here; it is checked as a whole.
 
 use alloc::vec::Vec;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The bridge: the pages that both parties of a succession see.
 //!
-//! One frame with the ledger, the channels and the inventory, and one more for each VM: its handover window. Who began the
-//! succession made them; to the other party they are boot modules.
+//! One frame with the ledger, the channels and the inventory, and one more for each VM: its
+//! handover window. Who began the succession made them; to the other party they are boot modules.
 
 use alloc::format;
 use alloc::vec;

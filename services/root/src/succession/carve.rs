@@ -326,8 +326,8 @@ pub fn launch(system: &mut System, entry: u64, information: u64) -> Result<()> {
     Ok(())
 }
 
-/// It is over, and this party owns everything. The succession is forgotten, so this cannot be asked for again: what can be done is done,
-/// whatever fails.
+/// It is over, and this party owns everything. The succession is forgotten, so this cannot be asked
+/// for again: what can be done is done, whatever fails.
 pub fn settle(system: &mut System) -> Result<()> {
     let Some(course) = system.succession.take() else { return Ok(()) };
     // All VMs are here: a VMM that is started anew starts its VM.

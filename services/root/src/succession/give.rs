@@ -80,7 +80,8 @@ pub fn free(system: &mut System, number: u8) -> Result<()> {
     Ok(())
 }
 
-/// The party that goes back ends what it has built in memory that is not its home: all but console and succession service.
+/// The party that goes back ends what it has built in memory that is not its home: all but console
+/// and succession service.
 fn end_what_lives_outside(system: &mut System) -> Result<()> {
     for index in 0..system.partitions.len() {
         let stays = system.partitions[index].spec.succession || system.spare_console(index).is_some();
@@ -152,7 +153,8 @@ pub fn forget(system: &mut System, vm: u8) -> Result<()> {
     Ok(())
 }
 
-/// Whatever the other party does, its CPUs stop: all that are not this one's. One that cannot be stopped does not keep the others running.
+/// Whatever the other party does, its CPUs stop: all that are not this one's. One that cannot be
+/// stopped does not keep the others running.
 pub fn fence(system: &mut System) -> Result<()> {
     let machine: Cap<Machine> = Cap::new(slot::MACHINE);
     let ids = course(system)?.inventory.cpus.clone();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Giving up and taking in pieces of the machine, at the word of the succession service.
 //!
-//! Owns what root knows of a succession under way ([`Course`]) and who may ask. Beginning and ending are in `carve`, single
-//! resources in `give`, `take` and `store`, the shared pages in `bridge`. Whose a resource is at any moment is not root's to decide: the
-//! service asks for one step after the other, as the protocol has it.
+//! Owns what root knows of a succession under way ([`Course`]) and who may ask. Beginning and
+//! ending are in `carve`, single resources in `give`, `take` and `store`, the shared pages in
+//! `bridge`. Whose a resource is at any moment is not root's to decide: the service asks for one
+//! step after the other, as the protocol has it.
 
 mod bridge;
 mod carve;

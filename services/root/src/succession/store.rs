@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The page stores of checkpoint services: they change owner with the checkpoints that are in them.
 //!
-//! A store is never used without its service: the service ends before the store leaves, and starts once the store is here and the VMs are. What is in it
-//! is the service's business. An instance whose manifest has no such service uses the memory as it uses any other.
+//! A store is never used without its service: the service ends before the store leaves, and starts
+//! once the store is here and the VMs are. What is in it is the service's business. An instance
+//! whose manifest has no such service uses the memory as it uses any other.
 
 use api::root::ProcessState;
 use root::ranges;
@@ -53,7 +54,8 @@ pub fn come(system: &mut System, store: u8, extent: u8) -> Result<()> {
 }
 
 impl System {
-    /// Callers of a service whose store has not come yet shall hear that it is not there, rather than wait.
+    /// Callers of a service whose store has not come yet shall hear that it is not there, rather
+    /// than wait.
     pub fn wait_for_store(&mut self, index: usize) {
         let Self { estate, partitions, journal, .. } = self;
         let partition = &mut partitions[index];

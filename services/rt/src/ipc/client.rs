@@ -33,8 +33,8 @@ pub struct Client<I> {
 }
 
 impl<I: Interface> Client<I> {
-    /// The server behind `endpoint`; the doorbell is rung before each call, for a server whose thread may be
-    /// inside a vCPU.
+    /// The server behind `endpoint`; the doorbell is rung before each call, for a server whose
+    /// thread may be inside a vCPU.
     #[must_use]
     pub const fn new(endpoint: Cap<Endpoint>, doorbell: Option<Cap<Notification>>) -> Self {
         Self { endpoint, doorbell, interface: PhantomData }
@@ -57,7 +57,8 @@ impl<I: Interface> Client<I> {
         Self::named(I::NAME)
     }
 
-    /// Asks, and waits for the reply, but not longer than [`PATIENCE_MS`]: a server that hangs holds nobody up.
+    /// Asks, and waits for the reply, but not longer than [`PATIENCE_MS`]: a server that hangs
+    /// holds nobody up.
     ///
     /// # Errors
     /// See [`CallError`].

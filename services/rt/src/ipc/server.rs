@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The serving side of an interface.
 //!
-//! A server holds one caller at a time in its Reply object. One that answers later moves the caller aside with
-//! [`Server::hold`], as often as the manifest gave it Reply objects.
+//! A server holds one caller at a time in its Reply object. One that answers later moves the caller
+//! aside with [`Server::hold`], as often as the manifest gave it Reply objects.
 
 use core::marker::PhantomData;
 
@@ -79,8 +79,8 @@ impl<I: Interface> Server<I> {
         (!replies.is_empty()).then(|| Self::new(endpoint, replies))
     }
 
-    /// Waits for the next event. A caller that was not answered is refused first; requests that cannot be
-    /// read are refused here.
+    /// Waits for the next event. A caller that was not answered is refused first; requests that
+    /// cannot be read are refused here.
     pub fn receive(&mut self, deadline: u64) -> Event<I::Request> {
         if self.serving {
             self.refuse();
@@ -135,8 +135,8 @@ impl<I: Interface> Server<I> {
         }
     }
 
-    /// Puts the caller being served aside; `None` (and it goes on being served) where there is no Reply object left to
-    /// serve others with.
+    /// Puts the caller being served aside; `None` (and it goes on being served) where there is no
+    /// Reply object left to serve others with.
     pub fn hold(&mut self) -> Option<Held> {
         if !self.serving || self.free.len() < 2 {
             return None;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Long runs of bytes, looked at by blocks of words.
 //!
-//! There is no vector unit for services, and the built-in comparison takes an instruction or more for each byte. What is looked at
-//! while a machine stands still is looked at in this way.
+//! There is no vector unit for services, and the built-in comparison takes an instruction or more
+//! for each byte. What is looked at while a machine stands still is looked at in this way.
 
 const BLOCK: usize = 64;
 

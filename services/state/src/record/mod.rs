@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Records: structures of numbered fields, and everything that follows from the numbers.
 //!
-//! `record!` makes the structure, its encoding, and access by path. The encoding is canonical: fields in ascending
-//! order, each at most once, numbers in the shortest form; so what loads saves to the same bytes. A
-//! field whose number is not known here is kept and saved again in its place. A released number never
-//! changes its meaning or type. A field that is absent has its default.
+//! `record!` makes the structure, its encoding, and access by path. The encoding is canonical:
+//! fields in ascending order, each at most once, numbers in the shortest form; so what loads saves
+//! to the same bytes. A field whose number is not known here is kept and saved again in its place.
+//! A released number never changes its meaning or type. A field that is absent has its default.
 //!
-//! Wire format. A record is a sequence of fields: key = varint(number << 2 | wire), then for wire 0 a varint, else
-//! varint(length) and that many bytes: wire 1 raw bytes or UTF-8, wire 2 a record, wire 3 a list of varint(length), item.
+//! Wire format. A record is a sequence of fields: key = varint(number << 2 | wire), then for wire 0
+//! a varint, else varint(length) and that many bytes: wire 1 raw bytes or UTF-8, wire 2 a record,
+//! wire 3 a list of varint(length), item.
 //!
-//! A *change* is a record without the fields that are as in a base that the reader has as well: there, a field that is absent stays as it
-//! is. A list has all its items, each as a change of the base's item in its place.
+//! A *change* is a record without the fields that are as in a base that the reader has as well:
+//! there, a field that is absent stays as it is. A list has all its items, each as a change of the
+//! base's item in its place.
 
 pub(crate) mod blocks;
 mod decode;
@@ -77,7 +79,8 @@ impl Unknown {
     /// Write the fields with numbers from `from` to below `end`.
     #[inline]
     pub(crate) fn encode(&self, from: u16, end: u32, out: &mut Vec<u8>) {
-        // As a rule there are none, and this is asked before each field of a machine that stands still.
+        // As a rule there are none, and this is asked before each field of a machine that stands
+        // still.
         if !self.0.is_empty() {
             self.encode_some(from, end, out);
         }
@@ -130,8 +133,8 @@ pub(crate) fn encode_item<T: Value>(value: &T, out: &mut Vec<u8>) {
     encode_payload(out, |out| value.encode(out));
 }
 
-/// Write a payload with its length before it: in its place at once, since most of a machine are short fields, and a
-/// machine is saved while it stands still.
+/// Write a payload with its length before it: in its place at once, since most of a machine are
+/// short fields, and a machine is saved while it stands still.
 pub(crate) fn encode_payload(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     // Room for the length of a payload below 128 bytes; a longer one moves.

@@ -9,7 +9,8 @@ use core::fmt::Write;
 use super::error::{Cause, DecodeError};
 use super::{blocks, varint};
 
-/// Most items of a list. This and the next bound what a hostile file makes us allocate: an item may be a byte there, and a kilobyte here.
+/// Most items of a list. This and the next bound what a hostile file makes us allocate: an item may
+/// be a byte there, and a kilobyte here.
 pub const MAX_ITEMS: usize = 4096;
 /// Most bytes of a list's items here, without what they refer to.
 pub const MAX_ITEM_BYTES: usize = 64 << 10;

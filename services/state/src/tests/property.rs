@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What holds for every record: it survives its encoding, foreign fields survive it, and no bytes make it panic.
+//! What holds for every record: it survives its encoding, foreign fields survive it, and no bytes
+//! make it panic.
 
 use std::format;
 use std::string::String;
@@ -80,7 +81,8 @@ fn damage_is_survived<T: Value>(bytes: &[u8], numbers: &mut Numbers) {
             _ => damaged.insert(at, numbers.next() as u8),
         }
         if let Ok(loaded) = T::decode(&damaged) {
-            // Whatever is accepted is accepted in the one form only, apart from fields that are absent.
+            // Whatever is accepted is accepted in the one form only, apart from fields that are
+            // absent.
             let saved = save(&loaded);
             assert_eq!(save(&T::decode(&saved).unwrap()), saved);
         }
@@ -161,7 +163,8 @@ fn a_truncated_or_foreign_file_is_refused() {
     let bytes = machine().save();
     assert!(Machine::load(&bytes).is_ok());
     let body = b"USTATE\r\n".len() + 1;
-    // Where a whole number of fields is left, the rest has its defaults: so a file is kept with its digest.
+    // Where a whole number of fields is left, the rest has its defaults: so a file is kept with its
+    // digest.
     let refused = (0..bytes.len()).filter(|end| Machine::load(&bytes[..*end]).is_err()).count();
     assert!(refused >= bytes.len() - 18, "{refused} of {}", bytes.len());
     assert_eq!(Machine::load(&bytes[..5]), Err(LoadError::NotAMachine));

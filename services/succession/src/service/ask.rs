@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is asked of other services: root, the VMMs, the checkpoint service.
 //!
-//! Owns how long this service waits for an answer, and the words in which there was none. What is asked, and what becomes of an answer, is for
-//! the rooms that ask. On the switch path only [`Service::ask_vmm`] is used, which takes a connection that is there already. Before each wait the
-//! other party is told that this one is at work: it may be the longest that there is.
+//! Owns how long this service waits for an answer, and the words in which there was none. What is
+//! asked, and what becomes of an answer, is for the rooms that ask. On the switch path only
+//! [`Service::ask_vmm`] is used, which takes a connection that is there already. Before each wait
+//! the other party is told that this one is at work: it may be the longest that there is.
 
 use alloc::format;
 use alloc::string::String;
@@ -16,7 +17,8 @@ use rt::time;
 
 use super::Service;
 
-/// How long a service may take to answer. What is not answered by then counts as failed, and everything can be asked for twice.
+/// How long a service may take to answer. What is not answered by then counts as failed, and
+/// everything can be asked for twice.
 const PATIENCE_MS: u64 = 10_000;
 /// The same for the last thing of all, which nobody else waits for.
 const SETTLING_MS: u64 = 120_000;

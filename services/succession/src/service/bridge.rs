@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The bridge: its words, by their offsets in [`api::estate`], and the inventory in it. The other party writes there too.
+//! The bridge: its words, by their offsets in [`api::estate`], and the inventory in it. The other
+//! party writes there too.
 
 use alloc::format;
 use alloc::string::{String, ToString};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Checkpoints on the way from one hypervisor to another.
 //!
-//! They lie in the page store of their service, which is one extent of the ledger, and changes owner as it is. Here it is seen to that nothing
-//! is under way in it then, and beforehand that the image has a place for what is there.
+//! They lie in the page store of their service, which is one extent of the ledger, and changes
+//! owner as it is. Here it is seen to that nothing is under way in it then, and beforehand that the
+//! image has a place for what is there.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -37,8 +38,9 @@ impl Service {
         }
     }
 
-    /// Lets the service of a store begin nothing any more before the store leaves. Refused while a checkpoint is made or restored, or where the other
-    /// party has no place for one that was made since the plan.
+    /// Lets the service of a store begin nothing any more before the store leaves. Refused while a
+    /// checkpoint is made or restored, or where the other party has no place for one that was made
+    /// since the plan.
     pub fn rest(&self, resource: Resource) -> Result<(), String> {
         self.tell(resource, true)?;
         let moves = |course: &Course| store_of(&course.inventory, resource).is_some();

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A succession under way, as this party sees it: the machine of the protocol, what it is still to be told, what is known besides.
+//! A succession under way, as this party sees it: the machine of the protocol, what it is still to
+//! be told, what is known besides.
 //!
-//! Owns when the machine is told something and in which order: what has just happened first, then events, then what the other party says. Leaves
-//! what the machine decides to the protocol (the library beside this service), and the doing of it to `perform.rs`.
+//! Owns when the machine is told something and in which order: what has just happened first, then
+//! events, then what the other party says. Leaves what the machine decides to the protocol (the
+//! library beside this service), and the doing of it to `perform.rs`.
 
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -182,8 +184,8 @@ impl Course {
         self.events.push_front(event);
     }
 
-    /// An action has failed to which the machine came from this side. The machine hears of it, and goes on, but not at once where it
-    /// would only try the same again.
+    /// An action has failed to which the machine came from this side. The machine hears of it, and
+    /// goes on, but not at once where it would only try the same again.
     pub fn failed(&mut self, action: Action, from: Side) {
         self.first(Event::Done);
         self.first(Event::Failed(action));
@@ -229,7 +231,8 @@ impl Course {
             return if fallen { Ok(()) } else { Err(format!("the channel: {error:?}")) };
         }
         self.ring.ring(self.peer_cpu).map_err(|error| format!("ringing: {error:?}"))?;
-        // The other party works on a VM that stands still. Where CPUs take turns, its turn comes now.
+        // The other party works on a VM that stands still. Where CPUs take turns, its turn comes
+        // now.
         if matches!(message, Message::Commit(_)) {
             core::hint::spin_loop();
         }
@@ -290,7 +293,8 @@ impl Course {
         }
     }
 
-    /// How long the incumbent stands ready to leave is the operator's affair, and no part of what the succession takes.
+    /// How long the incumbent stands ready to leave is the operator's affair, and no part of what
+    /// the succession takes.
     fn note_the_wait(&mut self, from: Incumbent, to: Incumbent) {
         let ready = Incumbent::Giving(Giver::Empty);
         if to == ready && from != ready {

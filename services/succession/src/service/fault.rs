@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Fault injection: this service, or all of its hypervisor, stops before an action as by a bug.
 //!
-//! Owns the word of the bridge that tells the successor where, and the count of actions until then. `cargo xtask test` finds out with it what
-//! becomes of a succession wherever a party stops. What the other one makes of that is no affair of this room.
-//! Only a build for tests injects faults (feature `fault-injection`). In any other build the compiler leaves
-//! this room empty: the operator's request is refused, and what the peer writes into that word is not read.
+//! Owns the word of the bridge that tells the successor where, and the count of actions until then.
+//! `cargo xtask test` finds out with it what becomes of a succession wherever a party stops. What
+//! the other one makes of that is no affair of this room. Only a build for tests injects faults
+//! (feature `fault-injection`). In any other build the compiler leaves this room empty: the
+//! operator's request is refused, and what the peer writes into that word is not read.
 
 use alloc::string::String;
 use core::sync::atomic::Ordering;

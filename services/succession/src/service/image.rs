@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The staged image: received in parts, checked before anything of it is used.
 //!
-//! Owns its bytes and the key that they have to be signed with: nothing comes out of here but a checked bundle, and what is read in one.
-//! Whether such an image can follow this hypervisor is for the plan to say (`plan.rs`).
+//! Owns its bytes and the key that they have to be signed with: nothing comes out of here but a
+//! checked bundle, and what is read in one. Whether such an image can follow this hypervisor is for
+//! the plan to say (`plan.rs`).
 
 use alloc::format;
 use alloc::string::{String, ToString};

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The ledger in the bridge: written for the inventory beside it, or opened where the other party wrote it.
+//! The ledger in the bridge: written for the inventory beside it, or opened where the other party
+//! wrote it.
 //!
-//! Owns what the inventory's pieces are in the ledger: their numbers, which are their places in its lists; what is whose home; what is bound to
-//! a VM. Who changes a word and when is the protocol's to say.
+//! Owns what the inventory's pieces are in the ledger: their numbers, which are their places in its
+//! lists; what is whose home; what is bound to a VM. Who changes a word and when is the protocol's
+//! to say.
 
 use alloc::format;
 use alloc::string::{String, ToString};

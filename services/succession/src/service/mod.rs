@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The loop: requests of the operator, rings of the other party, a glance at the ledger from time to time.
+//! The loop: requests of the operator, rings of the other party, a glance at the ledger from time
+//! to time.
 //!
-//! Owns what there is between two successions, and how one begins: `plan.rs` says whether it can, `launch.rs` fills the carve-out with the
-//! staged image (`image.rs`). From there on it is a [`Course`], whose events `perform.rs` feeds to the protocol's machine, and whose actions it
+//! Owns what there is between two successions, and how one begins: `plan.rs` says whether it can,
+//! `launch.rs` fills the carve-out with the staged image (`image.rs`). From there on it is a
+//! [`Course`], whose events `perform.rs` feeds to the protocol's machine, and whose actions it
 //! performs by asking others (`ask.rs`).
 
 mod ask;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The protocol's actions, performed.
 //!
-//! On the way from the stop of a VM's vCPU to its run nothing is allocated here, logged or waited for but the VMM's answer.
+//! On the way from the stop of a VM's vCPU to its run nothing is allocated here, logged or waited
+//! for but the VMM's answer.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -25,7 +26,8 @@ const MOST_HEARD: u32 = 128;
 const AGAIN_MS: u64 = 1000;
 
 impl Service {
-    /// Feeds the protocol's machine until it waits, or the other party has said much at once: others are served then, before it is heard out.
+    /// Feeds the protocol's machine until it waits, or the other party has said much at once:
+    /// others are served then, before it is heard out.
     pub fn pump(&mut self) {
         let mut heard = 0;
         while let Some(course) = self.course.as_mut().filter(|_| heard < MOST_HEARD) {
@@ -33,7 +35,8 @@ impl Service {
             let Some(event) = course.next_event() else { break };
             heard += u32::from(matches!(event, Event::Said(_)));
             if matches!(event, Event::Said(Message::Ready(_))) {
-                // A VM stops next. Whoever was answered just now and waits for this CPU goes first, and not before the VMM in the middle of it.
+                // A VM stops next. Whoever was answered just now and waits for this CPU goes first,
+                // and not before the VMM in the middle of it.
                 syscall::yield_now();
             }
             let before = course.side;
@@ -103,7 +106,8 @@ impl Service {
                 course.send(&message)
             }
             Action::Send(message @ Message::Commit(_)) => {
-                // It says so itself when it runs the VM; until then it is not to be disturbed by what is cleared up here.
+                // It says so itself when it runs the VM; until then it is not to be disturbed by
+                // what is cleared up here.
                 self.next_glance = time::after_ms(GLANCE_MS);
                 course.send(&message)
             }
@@ -180,7 +184,8 @@ impl Service {
         Ok(())
     }
 
-    /// Asks for something of a vCPU. A VMM that was started anew since it was built has no handover window: it gets one, and is asked once more.
+    /// Asks for something of a vCPU. A VMM that was started anew since it was built has no handover
+    /// window: it gets one, and is asked once more.
     fn vcpu(&mut self, vm: u8, request: &vmm::Request) -> Result<(), String> {
         if let Some(course) = &mut self.course {
             course.switch.asks();
@@ -198,7 +203,8 @@ impl Service {
         self.course.as_ref().is_some_and(fallen)
     }
 
-    /// The state of a VM was with the party that fell, or with a VMM that ended. The others shall not wait for it.
+    /// The state of a VM was with the party that fell, or with a VMM that ended. The others shall
+    /// not wait for it.
     fn lose(&mut self, vm: u8) -> Result<(), String> {
         self.vcpu(vm, &vmm::Request::Lose { anyway: self.is_alone() })?;
         log::error!("the state of VM {vm} was lost with whoever ran it");
@@ -252,7 +258,8 @@ impl Service {
         }
     }
 
-    /// This party owns everything: what was needed for the succession alone is given back, the bridge included.
+    /// This party owns everything: what was needed for the succession alone is given back, the
+    /// bridge included.
     fn settle(&mut self) -> Result<(), String> {
         let Some(course) = self.course.take() else { return Ok(()) };
         let back = course.me == Party::First;
@@ -270,7 +277,8 @@ impl Service {
         Ok(())
     }
 
-    /// A party that has left does nothing any more. One that found everything its own after a restart has still to clear up.
+    /// A party that has left does nothing any more. One that found everything its own after a
+    /// restart has still to clear up.
     fn finish(&mut self) {
         let Some(course) = &self.course else { return };
         match course.side {
@@ -285,8 +293,9 @@ impl Service {
     }
 }
 
-/// Lets a VMM on this CPU, which has a lower priority, enter its guest before the other party hears of it: what that does next keeps this CPU
-/// busy, or where CPUs take turns the other one, for a million instructions.
+/// Lets a VMM on this CPU, which has a lower priority, enter its guest before the other party hears
+/// of it: what that does next keeps this CPU busy, or where CPUs take turns the other one, for a
+/// million instructions.
 fn enter_first(environment: &Environment) {
     if let Some(doorbell) = Cap::<Notification>::named(environment, "doorbell") {
         // Who rings meanwhile is heard at the next look.
@@ -308,7 +317,8 @@ const fn item(resource: Resource) -> Option<Item> {
     }
 }
 
-/// For the last CPU of a party that leaves: where its word lies and what it is to be. The CPU writes it itself, as the last thing it does.
+/// For the last CPU of a party that leaves: where its word lies and what it is to be. The CPU
+/// writes it itself, as the last thing it does.
 fn leaving_word(course: &Course, resource: Resource) -> Option<(u64, u64)> {
     let word = course.ledger.word(resource)?;
     if !matches!(resource, Resource::Cpu(_)) || word.home != Some(course.me) {

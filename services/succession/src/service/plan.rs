@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The plan: what a succession to the staged image would do, and what stands in its way.
 //!
-//! Asks root for a carve-out, the checkpoint service for what it has, the VMMs for the size of their VMs, and the image for whether it has
-//! a place for all of it. Changes nothing, here or with anyone asked; a succession begins only where no obstacle is left (`mod.rs`). That the
-//! image is what was signed is seen to before it comes here (`image.rs`).
+//! Asks root for a carve-out, the checkpoint service for what it has, the VMMs for the size of
+//! their VMs, and the image for whether it has a place for all of it. Changes nothing, here or with
+//! anyone asked; a succession begins only where no obstacle is left (`mod.rs`). That the image is
+//! what was signed is seen to before it comes here (`image.rs`).
 
 use alloc::format;
 use alloc::string::{String, ToString};

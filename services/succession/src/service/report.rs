@@ -59,8 +59,8 @@ impl Service {
         blackouts
     }
 
-    /// Successions that are completed. One that goes on counts when its successor owns everything, not before: an operator who
-    /// lets the incumbent leave tells success from failure by it.
+    /// Successions that are completed. One that goes on counts when its successor owns everything,
+    /// not before: an operator who lets the incumbent leave tells success from failure by it.
     fn generation(&self) -> u32 {
         self.course.as_ref().map_or(self.environment.generation, |course| {
             let completed = matches!(course.side, Side::Successor(Successor::Sole));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The switch path: from the stop of a VM's first vCPU until it is offered, and from there until all of it has been taken.
+//! The switch path: from the stop of a VM's first vCPU until it is offered, and from there until
+//! all of it has been taken.
 //!
-//! Nothing is to be allocated or logged there, nor waited for but the answers of the VM's VMM. Owns the count of what was, which each party
-//! adds to words of the bridge.
+//! Nothing is to be allocated or logged there, nor waited for but the answers of the VM's VMM. Owns
+//! the count of what was, which each party adds to words of the bridge.
 
 use core::sync::atomic::Ordering;
 

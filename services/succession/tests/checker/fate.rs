@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What becomes of a VM when a party has fallen: what the ledger must name in every world, whoever falls there.
+//! What becomes of a VM when a party has fallen: what the ledger must name in every world, whoever
+//! falls there.
 
 use succession::{Party, Resource, Table, may_seize};
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The search: every world that can be reached, each looked at once, and then the ways between them.
+//! The search: every world that can be reached, each looked at once, and then the ways between
+//! them.
 //!
-//! Owns what must hold. In every world: I7, each VM under one owner, a named owner for what stands. Over all worlds:
-//! an end that is clean, a way back before retirement, and the successor alone after it.
+//! Owns what must hold. In every world: I7, each VM under one owner, a named owner for what stands.
+//! Over all worlds: an end that is clean, a way back before retirement, and the successor alone
+//! after it.
 
 mod fate;
 pub mod world;
@@ -114,7 +116,8 @@ fn check(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// CPUs are started in a page that both use. With two faults they may meet there: a service that was restarted goes through what it owns.
+/// CPUs are started in a page that both use. With two faults they may meet there: a service that
+/// was restarted goes through what it owns.
 fn check_starts(world: &World, faults: u8) -> Result<(), String> {
     match (world.starts(0), world.starts(1)) {
         (Some(one), Some(other)) if faults < 2 => {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Two parties, their ledger, the queues between them, and what each of them really uses.
 //!
-//! Owns every step that can happen next: an action performed, a message heard, a command of the operator, a glance at
-//! the ledger, a fall, a restart. What is used is kept apart from what the words say, so that the two can be compared.
+//! Owns every step that can happen next: an action performed, a message heard, a command of the
+//! operator, a glance at the ledger, a fall, a restart. What is used is kept apart from what the
+//! words say, so that the two can be compared.
 
 use std::collections::VecDeque;
 
@@ -40,7 +41,8 @@ impl Table for Ledger {
     fn exchange(&mut self, resource: Resource, old: Word, new: Word) -> bool {
         let same = self.words[at(resource)] == Some(old);
         if same {
-            // Generations are for onlookers, no machine reads them: left out, so that equal states meet.
+            // Generations are for onlookers, no machine reads them: left out, so that equal states
+            // meet.
             self.words[at(resource)] = Some(Word { generation: 0, ..new });
         }
         same

@@ -25,7 +25,8 @@ extern "C" fn take(endpoint: u64, reply: u64) -> ! {
     }
 }
 
-/// A capability travels where the sender may grant and the receiver named a slot, with its rights and badge.
+/// A capability travels where the sender may grant and the receiver named a slot, with its rights
+/// and badge.
 pub fn transfer(context: &mut Context) -> Outcome {
     transfer_to(context, 0)
 }

@@ -54,7 +54,8 @@ extern "C" fn call_once(endpoint: u64, word: u64) -> ! {
     done()
 }
 
-/// Calls once with a deadline in 50 ms, and leaves the status in cell 0; 1 goes to cell 1 at the end.
+/// Calls once with a deadline in 50 ms, and leaves the status in cell 0; 1 goes to cell 1 at the
+/// end.
 extern "C" fn call_in_vain(endpoint: u64, _: u64) -> ! {
     let out = syscall::raw(0, endpoint, Info::new(7, 1).0, [0; 4], 0, time::after_ms(50));
     set_cell(0, out.status);
@@ -149,8 +150,8 @@ pub fn timeout(context: &mut Context) -> Outcome {
     Ok(())
 }
 
-/// A call ends at its deadline: where nobody receives, where the receiver keeps it waiting, here and across CPUs. The late answer goes to
-/// nobody, and the next call gets its own.
+/// A call ends at its deadline: where nobody receives, where the receiver keeps it waiting, here
+/// and across CPUs. The late answer goes to nobody, and the next call gets its own.
 pub fn call_timeout(context: &mut Context) -> Outcome {
     let nobody = context.endpoint()?;
     let call = |endpoint: Cap<Endpoint>, word, deadline| {
@@ -175,7 +176,8 @@ pub fn call_timeout(context: &mut Context) -> Outcome {
     Ok(())
 }
 
-/// Takes a call by the short way and computes: nothing else enters the core until the deadline of the caller.
+/// Takes a call by the short way and computes: nothing else enters the core until the deadline of
+/// the caller.
 extern "C" fn computes(endpoint: u64, reply: u64) -> ! {
     let _ = syscall::receive(endpoint, reply, FOREVER);
     loop {
@@ -195,8 +197,8 @@ extern "C" fn relay(endpoint: u64, next: u64) -> ! {
     }
 }
 
-/// Deadlines of calls that go the short way hold: of one whose server computes and never enters the core, and of calls within calls,
-/// in whatever order they end.
+/// Deadlines of calls that go the short way hold: of one whose server computes and never enters the
+/// core, and of calls within calls, in whatever order they end.
 pub fn short_way_timeout(context: &mut Context) -> Outcome {
     let call = |endpoint: Cap<Endpoint>, word, deadline| {
         syscall::call(endpoint.cptr(), Info::new(7, 1), [word, 0, 0, 0], deadline)
@@ -232,7 +234,8 @@ pub fn short_way_timeout(context: &mut Context) -> Outcome {
     Ok(())
 }
 
-/// A caller is moved to another CPU while it waits: its deadline moves along, and so does that of one that is answered there.
+/// A caller is moved to another CPU while it waits: its deadline moves along, and so does that of
+/// one that is answered there.
 pub fn call_timeout_moves(context: &mut Context) -> Outcome {
     if !context.has_two_cpus() {
         return context.skip("one CPU");
@@ -252,7 +255,8 @@ pub fn call_timeout_moves(context: &mut Context) -> Outcome {
     Ok(())
 }
 
-/// Deadlines that pass while the answer is on its way: each call is answered as it should be or has timed out, and none is answered twice.
+/// Deadlines that pass while the answer is on its way: each call is answered as it should be or has
+/// timed out, and none is answered twice.
 pub fn call_timeout_race(context: &mut Context) -> Outcome {
     if !context.has_two_cpus() {
         return context.skip("one CPU");

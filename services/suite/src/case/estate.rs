@@ -83,7 +83,8 @@ pub fn surrender_needs_the_machine(context: &mut Context) -> Outcome {
     let (memory, frame): (Cap<Untyped>, Cap<Frame>) = (Cap::new(context.slot()), Cap::new(context.slot()));
     piece.retype(ObjectType::Untyped, 12, 1, node, memory.cptr()).tried("retype")?;
     piece.retype(ObjectType::Frame, 12, 1, node, frame.cptr()).tried("retype")?;
-    // A machine that may only ring, as the succession service holds it, and what else might be invoked instead.
+    // A machine that may only ring, as the succession service holds it, and what else might be
+    // invoked instead.
     let weak = context.derive(machine(), Rights::WRITE.or(Rights::READ), 0)?;
     refuses(weak.surrender(memory), Error::MissingRights, "untyped memory without MANAGE of the machine")?;
     refuses(weak.surrender(frame), Error::MissingRights, "a frame without MANAGE of the machine")?;
@@ -99,7 +100,8 @@ pub fn surrender_needs_the_machine(context: &mut Context) -> Outcome {
     equal(piece.describe().tried("describe")?.free, 1 << BITS, "the piece as a whole")
 }
 
-/// Pieces leave and come in any order, with objects made and ended between; in the end everything is there again.
+/// Pieces leave and come in any order, with objects made and ended between; in the end everything
+/// is there again.
 pub fn pieces_come_and_go(context: &mut Context) -> Outcome {
     const PIECES: u64 = 16;
     let whole = context.untyped(BITS + 4)?;
@@ -154,7 +156,8 @@ pub fn adopt_refuses(context: &mut Context) -> Outcome {
     refuses(context.cpu(0).release(Target::default(), None), Error::Busy, "a CPU with threads")
 }
 
-/// A CPU leaves, says so as its last word, and comes back; calls to where threads lived before find them.
+/// A CPU leaves, says so as its last word, and comes back; calls to where threads lived before find
+/// them.
 pub fn cpu_leaves_and_comes(context: &mut Context) -> Outcome {
     if !context.has_two_cpus() {
         return context.skip("one CPU");

@@ -78,7 +78,8 @@ pub fn msr_and_hypercall(context: &mut Context) -> Outcome {
 
 /// An access to nothing, with address and kind.
 pub fn memory(context: &mut Context) -> Outcome {
-    // mov ax, 0xffff; mov ds, ax; mov [0x7ff0], al: physical 0xffff0 + 0x7ff0 = 0x107fe0, above the MiB
+    // mov ax, 0xffff; mov ds, ax; mov [0x7ff0], al: physical 0xffff0 + 0x7ff0 = 0x107fe0, above the
+    // MiB
     let code = [0xb8, 0xff, 0xff, 0x8e, 0xd8, 0xa2, 0xf0, 0x7f, 0xf4];
     with(context, &code, |_, guest| {
         guest.run_to(Exit::Memory)?;

@@ -36,7 +36,8 @@ fn state(thread: Cap<Thread>) -> Outcome<u64> {
     thread.read_registers().map(|registers| registers.state).tried("read registers")
 }
 
-/// An invalid instruction is reported with vector and place, and a refusal leaves the thread stopped.
+/// An invalid instruction is reported with vector and place, and a refusal leaves the thread
+/// stopped.
 pub fn exception(context: &mut Context) -> Outcome {
     let (endpoint, badged, reply) = watched(context)?;
     let thread = Spawn::new(stop_itself, 0, 0).faults(badged).start(context)?;

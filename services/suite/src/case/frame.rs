@@ -72,7 +72,8 @@ pub fn shared(context: &mut Context) -> Outcome {
     equal(byte, 0x5a, "the byte")
 }
 
-/// Reads (code in a space of its own): `mov rax, [rdi]`, writes: `mov [rdi], rax`, jumps: `jmp rdi`.
+/// Reads (code in a space of its own): `mov rax, [rdi]`, writes: `mov [rdi], rax`, jumps: `jmp
+/// rdi`.
 const READ: &[u8] = &[0x48, 0x8b, 0x07, 0x0f, 0x0b];
 const WRITE: &[u8] = &[0x48, 0x89, 0x07, 0x0f, 0x0b];
 const JUMP: &[u8] = &[0xff, 0xe7];
@@ -124,7 +125,8 @@ pub fn unmap_across(context: &mut Context) -> Outcome {
         let frame = context.frame(12)?;
         let address = FREE + 0x10_0000 + round * 0x1000;
         frame.map(context.space, address, Rights::READ.or(Rights::EXECUTE)).tried("map")?;
-        // The page is all zero bytes; what counts is that the child's touch of it faults once it is gone.
+        // The page is all zero bytes; what counts is that the child's touch of it faults once it is
+        // gone.
         let spawn = Spawn::new(touch_stack, 0, 0).faults(endpoint).cpu(1);
         let thread = spawn.make(context)?;
         frame.unmap().tried("unmap")?;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Random system calls: whatever a thread asks, the core answers it and goes on.
 //!
-//! The thread has a CSpace of its own. Where a call blocks for ever, the case takes the thread out of it from
-//! outside, which is a test too. `count=N` on the command line sets the number of calls, `seed=N` where the random
-//! numbers begin. Where each rendezvous of CPUs costs a host's time slice, a million calls take too long: the storm also
-//! ends after a while, if it has made enough calls by then.
+//! The thread has a CSpace of its own. Where a call blocks for ever, the case takes the thread out
+//! of it from outside, which is a test too. `count=N` on the command line sets the number of calls,
+//! `seed=N` where the random numbers begin. Where each rendezvous of CPUs costs a host's time
+//! slice, a million calls take too long: the storm also ends after a while, if it has made enough
+//! calls by then.
 
 use abi::invocation::Invocation;
 use abi::object::ObjectType;
@@ -138,7 +139,8 @@ fn fill(context: &mut Context, node: Cap<CNode>, memory: Cap<Untyped>) -> Outcom
     for (slot, (object, bits)) in (1..).zip(objects) {
         memory.retype(object, bits, 1, node, slot).tried("fill the CSpace")?;
     }
-    // A port that does nothing, and a CPU to run threads on. (MANAGE of it would be leave to stop it: a right of who has the machine.)
+    // A port that does nothing, and a CPU to run threads on. (MANAGE of it would be leave to stop
+    // it: a right of who has the machine.)
     let ports: Cap<rt::cap::PortRange> = Cap::new(abi::boot::slot::PORTS);
     ports.narrow(0x80, 0x80, node, SLOTS - 1).tried("narrow")?;
     let cpu = context.cpu(context.boot.cpu_count - 1);

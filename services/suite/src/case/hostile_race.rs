@@ -33,7 +33,8 @@ pub fn signal_and_stop(context: &mut Context) -> Outcome {
     }
     let (there, back) = (context.notification()?, context.notification()?);
     Spawn::new(answer, there.cptr(), back.cptr()).cpu(1).start(context)?;
-    // Below the thread that is signalled, somebody waits for the lock again and again, with interrupts off.
+    // Below the thread that is signalled, somebody waits for the lock again and again, with
+    // interrupts off.
     Spawn::new(stop_for_ever, context.thread.cptr(), 0).cpu(1).priority(50).start(context)?;
     for round in 0..60 {
         there.signal().tried("signal")?;
@@ -52,7 +53,8 @@ extern "C" fn wait_once(notification: u64, _: u64) -> ! {
     done()
 }
 
-/// A thread waits for the notification bound to it; binding and notification go, and their memory becomes something else.
+/// A thread waits for the notification bound to it; binding and notification go, and their memory
+/// becomes something else.
 pub fn bound_wait(context: &mut Context) -> Outcome {
     let memory = context.untyped(12)?;
     let slot = context.slot();
@@ -88,7 +90,8 @@ pub fn bound_wait(context: &mut Context) -> Outcome {
 /// How long [`receive_at_once`] waits: far longer than an emulator keeps a CPU from running.
 const TOGETHER_MS: u64 = 300;
 
-/// Receives with the next Reply object each time that cell 0 changes. Cell 4 + `place`: the error; cell 1: how often.
+/// Receives with the next Reply object each time that cell 0 changes. Cell 4 + `place`: the error;
+/// cell 1: how often.
 extern "C" fn receive_at_once(endpoint_and_place: u64, first_reply: u64) -> ! {
     let (endpoint, place) = (endpoint_and_place >> 8, endpoint_and_place as usize & 0xff);
     let mut round = 0;
@@ -133,7 +136,8 @@ pub fn one_reply(context: &mut Context) -> Outcome {
     Ok(())
 }
 
-/// Fills and empties a slot; each change has to be there when its call has returned. Cell 0: what went wrong, cell 1: rounds.
+/// Fills and empties a slot; each change has to be there when its call has returned. Cell 0: what
+/// went wrong, cell 1: rounds.
 extern "C" fn mint_and_delete(source: u64, slot: u64) -> ! {
     let node: Cap<CNode> = Cap::new(abi::boot::slot::CNODE);
     loop {
@@ -176,7 +180,8 @@ pub fn stop_in_call(context: &mut Context) -> Outcome {
     equal(cell(0), 0, "what the calls came to")
 }
 
-/// Calls an endpoint, then counts in cell 1 how often others of its priority had a turn (cell 0) in the next 100 ms.
+/// Calls an endpoint, then counts in cell 1 how often others of its priority had a turn (cell 0) in
+/// the next 100 ms.
 extern "C" fn call_then_count(endpoint: u64, _: u64) -> ! {
     let _ = syscall::call4(endpoint, 0, [0; 4]);
     let (before, end) = (cell(0), time::after_ms(100));
@@ -219,7 +224,8 @@ pub fn turns_after_call(context: &mut Context) -> Outcome {
     Ok(())
 }
 
-/// When there are no numbers left for spaces, the memory of the one that was begun is not taken for zero.
+/// When there are no numbers left for spaces, the memory of the one that was begun is not taken for
+/// zero.
 pub fn spaces_run_out(context: &mut Context) -> Outcome {
     let memory = context.untyped(15)?;
     let slot = context.slot();

@@ -11,7 +11,8 @@ use crate::context::{Context, PRIORITY};
 use crate::guest::{ENTRY, Guest};
 use crate::outcome::{Outcome, Tried, equal};
 
-/// Runs a vCPU again and again, whoever else does; counts good runs in cell `place`, refusals in the next, the rest in cell 8.
+/// Runs a vCPU again and again, whoever else does; counts good runs in cell `place`, refusals in
+/// the next, the rest in cell 8.
 extern "C" fn run_for_ever(vcpu: u64, place: u64) -> ! {
     loop {
         match syscall::vcpu_run(vcpu) {
@@ -30,7 +31,8 @@ extern "C" fn call_in_vain(endpoint: u64, _: u64) -> ! {
     }
 }
 
-/// Several CPUs run one vCPU, export it and import it, all at once, beside calls that time out on these CPUs.
+/// Several CPUs run one vCPU, export it and import it, all at once, beside calls that time out on
+/// these CPUs.
 pub fn one_vcpu_everywhere(context: &mut Context) -> Outcome {
     if !context.has_virtualization() || !context.has_two_cpus() {
         return context.skip("no virtualization, or one CPU");
@@ -107,7 +109,8 @@ pub fn traced_guest(context: &mut Context) -> Outcome {
     if !context.has_virtualization() {
         return context.skip("no virtualization");
     }
-    // pushf; pop ax; or ax, TF; push ax; popf; nop x 3; pushf; pop ax; and ax, !TF; push ax; popf; hlt: eight steps are traced
+    // pushf; pop ax; or ax, TF; push ax; popf; nop x 3; pushf; pop ax; and ax, !TF; push ax; popf;
+    // hlt: eight steps are traced
     let code = [
         0x9c, 0x58, 0x0d, 0x00, 0x01, 0x50, 0x9d, 0x90, 0x90, 0x90, 0x9c, 0x58, 0x25, 0xff, 0xfe, 0x50, 0x9d,
         0xf4,

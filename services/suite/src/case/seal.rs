@@ -13,7 +13,8 @@ use crate::context::Context;
 use crate::guest::{ENTRY, Guest};
 use crate::outcome::{Outcome, Tried, equal, refuses};
 
-/// Writes to pages 2, 5 and 9, then halts: mov al, 1; mov [0x2000], al; mov [0x5000], al; mov ds to 0x900: [0] = al; hlt.
+/// Writes to pages 2, 5 and 9, then halts: mov al, 1; mov [0x2000], al; mov [0x5000], al; mov ds to
+/// 0x900: [0] = al; hlt.
 const WRITER: &[u8] =
     &[0xb0, 0x01, 0xa2, 0x00, 0x20, 0xa2, 0x00, 0x50, 0xbb, 0x00, 0x09, 0x8e, 0xdb, 0xa2, 0x00, 0x00, 0xf4];
 const PAGES: [u64; 3] = [2, 5, 9];
@@ -29,7 +30,8 @@ fn bits() -> u64 {
     PAGES.iter().map(|page| 1 << page).sum()
 }
 
-/// Without a pager, sealed pages are unsealed at the first write, and the books say which were written since.
+/// Without a pager, sealed pages are unsealed at the first write, and the books say which were
+/// written since.
 pub fn auto_unseal(context: &mut Context) -> Outcome {
     if !context.has_virtualization() {
         return context.skip("no virtualization");
@@ -69,7 +71,8 @@ extern "C" fn run_vcpu(vcpu: u64, _: u64) -> ! {
     done()
 }
 
-/// With a pager, each sealed page is asked for before its first write, once, with its old content in place.
+/// With a pager, each sealed page is asked for before its first write, once, with its old content
+/// in place.
 pub fn pager(context: &mut Context) -> Outcome {
     pager_on(context, 0)
 }
@@ -79,7 +82,8 @@ pub fn pager_across(context: &mut Context) -> Outcome {
     if context.has_two_cpus() { pager_on(context, 1) } else { context.skip("one CPU") }
 }
 
-/// Sealing takes the pager with it; whom it may not name changes nothing; pages already written count for the epoch before.
+/// Sealing takes the pager with it; whom it may not name changes nothing; pages already written
+/// count for the epoch before.
 pub fn seal_with_pager(context: &mut Context) -> Outcome {
     if !context.has_virtualization() {
         return context.skip("no virtualization");
@@ -118,8 +122,8 @@ extern "C" fn write_page(space: u64, frame: u64) -> ! {
     done()
 }
 
-/// A vCPU that runs on another CPU, and a VMM that writes there, meet the seal that was laid beside them: what is written after it is in the
-/// books of its epoch.
+/// A vCPU that runs on another CPU, and a VMM that writes there, meet the seal that was laid beside
+/// them: what is written after it is in the books of its epoch.
 pub fn beside(context: &mut Context) -> Outcome {
     if !context.has_virtualization() || !context.has_two_cpus() {
         return context.skip("no virtualization, or one CPU");
@@ -226,7 +230,8 @@ pub fn write(context: &mut Context) -> Outcome {
     refuses(reader.seal(), Error::MissingRights, "seal without SEAL")
 }
 
-/// Large pages are split where they are written, and only there; without room for the split nothing is written.
+/// Large pages are split where they are written, and only there; without room for the split nothing
+/// is written.
 pub fn large_pages(context: &mut Context) -> Outcome {
     const BASE: u64 = 0x40_0000;
     if !context.has_virtualization() {

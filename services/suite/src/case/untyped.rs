@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Untyped memory: what can be made of it, taking it back, and that nothing of the former owner remains.
+//! Untyped memory: what can be made of it, taking it back, and that nothing of the former owner
+//! remains.
 
 use abi::object::ObjectType;
 use rt::cap::{Cap, Frame};

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A thread that computes on a CPU of its own, beside threads on every other CPU that do whatever their capabilities allow.
+//! A thread that computes on a CPU of its own, beside threads on every other CPU that do whatever
+//! their capabilities allow.
 //!
-//! The attackers hold what the default manifest gives to any one service (`services/root/src/grant.rs`), all of it at once, and
-//! share it, so that homes and registers move between their CPUs. They are without what only root holds. What they cost
-//! the victim is read from the core's counters: wall time says little under an emulator.
+//! The attackers hold what the default manifest gives to any one service
+//! (`services/root/src/grant.rs`), all of it at once, and share it, so that homes and registers
+//! move between their CPUs. They are without what only root holds. What they cost the victim is
+//! read from the core's counters: wall time says little under an emulator.
 
 use abi::boot::{counter, slot};
 use abi::message::Info;
@@ -44,7 +46,8 @@ const STOP: usize = 15;
 /// Milliseconds of one measurement.
 const MEASURED_MS: u64 = 400;
 
-/// Takes a caller and keeps it waiting for ever, again and again with one Reply object after the other.
+/// Takes a caller and keeps it waiting for ever, again and again with one Reply object after the
+/// other.
 extern "C" fn never_answers(endpoint: u64, reply: u64) -> ! {
     let _ = syscall::receive(endpoint, reply, FOREVER);
     loop {
@@ -128,7 +131,8 @@ fn refused(round: usize) {
 /// Makes the attackers' CSpace and what lies behind it.
 fn arm(context: &mut Context) -> Outcome<Cap<CNode>> {
     let node: Cap<CNode> = Cap::new(context.make(ObjectType::CNode, 12)?);
-    // A guest that exits all the time and writes a page in between: inc word [0x2000]; cpuid; jmp back.
+    // A guest that exits all the time and writes a page in between: inc word [0x2000]; cpuid; jmp
+    // back.
     let code = [0xff, 0x06, 0x00, 0x20, 0x0f, 0xa2, 0xeb, 0xf8];
     let guest = Guest::new(context, &[(ENTRY, &code)])?;
     let (busy, reply) = (context.endpoint()?, context.reply()?);
@@ -219,7 +223,8 @@ extern "C" fn idle_about(_: u64, _: u64) -> ! {
     done()
 }
 
-/// How much of what it computes beside CPUs that are busy with themselves the victim computes beside attackers, in percent.
+/// How much of what it computes beside CPUs that are busy with themselves the victim computes
+/// beside attackers, in percent.
 pub fn share(context: &mut Context) -> Outcome {
     if !context.has_virtualization() || !context.has_two_cpus() {
         return context.skip("no virtualization, or one CPU");

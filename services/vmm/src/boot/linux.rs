@@ -119,7 +119,8 @@ impl Header {
             return Err(BootError::NotAnImage("the kernel's alignment is not a power of two"));
         }
         let present = image.len().saturating_sub(header.payload) as u64;
-        // The header counts paragraphs of 16 bytes, and the last one may be in the file in part only.
+        // The header counts paragraphs of 16 bytes, and the last one may be in the file in part
+        // only.
         if present == 0 || present + PARAGRAPH <= header.payload_bytes {
             return Err(BootError::Truncated("the kernel's 64-bit part"));
         }

@@ -80,7 +80,8 @@ const PRESENT_WRITABLE: u64 = 3;
 const LARGE: u64 = 1 << 7;
 const LARGE_BYTES: u64 = 2 << 20;
 
-/// Writes page tables at `tables` that map the first `gib` GiB one to one: PML4, PDPT, page directories.
+/// Writes page tables at `tables` that map the first `gib` GiB one to one: PML4, PDPT, page
+/// directories.
 ///
 /// # Errors
 /// [`MemoryError`] where the tables do not lie in memory.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a device is: the contract between each device and the board.
 //!
-//! Owns the trait [`Device`], the [`Access`] that carries a guest's access to a device and brings back what follows,
-//! and the effects that only the monitor can carry out. Routing belongs to [`super::board`], the list of devices to
-//! [`super::table`]. How to add a device is told in `docs/vmm.md`.
+//! Owns the trait [`Device`], the [`Access`] that carries a guest's access to a device and brings
+//! back what follows, and the effects that only the monitor can carry out. Routing belongs to
+//! [`super::board`], the list of devices to [`super::table`]. How to add a device is told in
+//! `docs/vmm.md`.
 
 use super::message::{Message, Pins};
 use super::time::Clock;

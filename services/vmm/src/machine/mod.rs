@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The life of one VM.
 //!
-//! [`Machine::step`] lets a vCPU run until its next exit and answers it (`step`); between two steps the
-//! program serves requests ([`crate::requests`]). Starting is in `start`, what goes before an entry in
-//! `entry`, whose turn it is in `turn`, what devices ask for in `effect`, the typed state in `snapshot`,
-//! what is kept of handovers in `away`. System calls are behind [`Backend`], memory and vCPUs behind
-//! their traits, so that a machine runs in a test as well.
+//! [`Machine::step`] lets a vCPU run until its next exit and answers it (`step`); between two steps
+//! the program serves requests ([`crate::requests`]). Starting is in `start`, what goes before an
+//! entry in `entry`, whose turn it is in `turn`, what devices ask for in `effect`, the typed state
+//! in `snapshot`, what is kept of handovers in `away`. System calls are behind [`Backend`], memory
+//! and vCPUs behind their traits, so that a machine runs in a test as well.
 
 pub(crate) mod away;
 mod effect;

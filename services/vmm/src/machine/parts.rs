@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What one VM is made of.
 //!
-//! Owns the machine's parts and the types of what they are doing. What happens to them is told by the
-//! other files of this folder, and above it by [`crate::checkpoint`], [`crate::handover`] and
+//! Owns the machine's parts and the types of what they are doing. What happens to them is told by
+//! the other files of this folder, and above it by [`crate::checkpoint`], [`crate::handover`] and
 //! [`crate::requests`].
 
 use super::away::Handover;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine's typed state, taken and put back.
 //!
-//! Owns the way between the running machine and its record: vCPUs by way of the core, devices by their
-//! own `save` and `load`. Who keeps the record, and what else is needed, is told by
+//! Owns the way between the running machine and its record: vCPUs by way of the core, devices by
+//! their own `save` and `load`. Who keeps the record, and what else is needed, is told by
 //! [`crate::checkpoint`] and [`crate::handover`].
 
 use super::{Activity, Backend, CheckpointError, Machine, Processor, State, settings};
@@ -15,9 +15,9 @@ use alloc::vec::Vec;
 use state::Ended;
 
 impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
-    /// Hands over the state of the last checkpoint, if that is still to be done. Where it is not taken
-    /// there is no checkpoint, though its caller was told otherwise: as where the store has no room for
-    /// its pages.
+    /// Hands over the state of the last checkpoint, if that is still to be done. Where it is not
+    /// taken there is no checkpoint, though its caller was told otherwise: as where the store has
+    /// no room for its pages.
     pub(crate) fn finish_saving(&mut self) {
         let Some((id, _)) = self.saving.of.take() else { return };
         self.saving.record.save_into(&mut self.saving.bytes);
@@ -26,8 +26,8 @@ impl<M: GuestMemory, V: Vcpu, O: Backend> Machine<M, V, O> {
         }
     }
 
-    /// Takes the machine's typed state at this host TSC in place of a record that was made before, whose
-    /// room is used again; the vCPUs' pages hold all groups afterwards.
+    /// Takes the machine's typed state at this host TSC in place of a record that was made before,
+    /// whose room is used again; the vCPUs' pages hold all groups afterwards.
     pub(crate) fn gather_into(
         &mut self,
         machine: &mut state::Machine,

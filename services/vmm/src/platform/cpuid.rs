@@ -75,7 +75,8 @@ pub fn components(host: &impl Fn(u32, u32) -> Leaf) -> u64 {
     if fitted & AVX512 == AVX512 { fitted } else { fitted & !AVX512 }
 }
 
-/// Tells whether a guest can have XSAVE: the processor has it, and the core has switched it on (OSXSAVE follows its CR4).
+/// Tells whether a guest can have XSAVE: the processor has it, and the core has switched it on
+/// (OSXSAVE follows its CR4).
 const fn has_xsave(basic_ecx: u32) -> bool {
     const BOTH: u32 = masks::XSAVE | masks::OSXSAVE;
     basic_ecx & BOTH == BOTH

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The core's capabilities and the model's side by side, with memory that remembers whether it is zero.
+//! The core's capabilities and the model's side by side, with memory that remembers whether it is
+//! zero.
 
 use abi::error::Error;
 use abi::object::ObjectType;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The operator's side of checkpoints: several of one VM, restored in any order, removed, up to the quota.
+//! The operator's side of checkpoints: several of one VM, restored in any order, removed, up to the
+//! quota.
 
 use super::{boot, undisturbed};
 use crate::evidence::{Returned, number_after};
@@ -24,7 +25,8 @@ pub fn in_any_order(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
         live.wait_guest(&mut guest, &format!("checkpointer: counter {least}"))?;
         let id = create(&mut live, VM)?;
         drain(&mut live, &mut guest)?;
-        // However busy the host is: the checkpoint was made between the count waited for and this one.
+        // However busy the host is: the checkpoint was made between the count waited for and this
+        // one.
         let most = next_count(&mut live, &mut guest)?;
         made.push((least, most, id));
     }
@@ -38,8 +40,8 @@ pub fn in_any_order(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     undisturbed(&mut live, before)
 }
 
-/// Follows the guest's counts from `last` on until they reach `wanted`. Those of the time before the
-/// restore go up by one; the first that does not is where the restore has led.
+/// Follows the guest's counts from `last` on until they reach `wanted`. Those of the time before
+/// the restore go up by one; the first that does not is where the restore has led.
 fn goes_to(live: &mut Live, guest: &mut VmConsole, last: u64, wanted: RangeInclusive<u64>) -> Result<()> {
     let mut last = last;
     loop {
@@ -61,7 +63,8 @@ fn next_count(live: &mut Live, guest: &mut VmConsole) -> Result<u64> {
     number_after(&line, "counter ").context("a count has a number")
 }
 
-/// When the quota is used up a checkpoint is refused with that reason, the guest goes on, and removing one makes room.
+/// When the quota is used up a checkpoint is refused with that reason, the guest goes on, and
+/// removing one makes room.
 pub fn quota(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut live = boot(machine, iso, log)?;
     let mut guest = VmConsole::of(VM);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A fault before the core has its handlers: it is told on COM1, in 32-bit code as in 64-bit code.
 //!
-//! The fault is planted in a copy of the boot medium: an undefined instruction takes the place of the one at a label of
-//! the core's entry (`hv/x86/src/boot/entry.rs`).
+//! The fault is planted in a copy of the boot medium: an undefined instruction takes the place of
+//! the one at a label of the core's entry (`hv/x86/src/boot/entry.rs`).
 
 use crate::image::program;
 use crate::process;
@@ -15,7 +15,8 @@ use std::time::Duration;
 /// UD2.
 const UNDEFINED: [u8; 2] = [0x0f, 0x0b];
 const MESSAGE: &str = "core: fault before the handlers are there, at ";
-/// Labels, in the order in which a CPU comes by: 32-bit code without paging, 64-bit code at the linked address, Rust.
+/// Labels, in the order in which a CPU comes by: 32-bit code without paging, 64-bit code at the
+/// linked address, Rust.
 const LABELS: [&str; 3] = ["boot_low", "boot_at_home", "boot_main"];
 
 /// Plants each fault, and waits for its message, which ends with the place.
@@ -52,7 +53,8 @@ fn tell(machine: &Machine, iso: &Path, log: &Path, address: u64) -> Result<()> {
             Event::TimedOut => bail!("nothing was told within the time limit"),
         }
     };
-    // Without paging the code is where the loader put it, at a multiple of 2 MiB; the low 21 bits are the same.
+    // Without paging the code is where the loader put it, at a multiple of 2 MiB; the low 21 bits
+    // are the same.
     const IN_PAGE: u64 = 0x1f_ffff;
     ensure!(told & IN_PAGE == address & IN_PAGE, "another place: {told:x}");
     Ok(())

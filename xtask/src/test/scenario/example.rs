@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The service of `docs/write-a-service.md` is built as it stands on the page, and boots as partitions of a small system.
+//! The service of `docs/write-a-service.md` is built as it stands on the page, and boots as
+//! partitions of a small system.
 
 use crate::cpio::Archive;
 use crate::example;

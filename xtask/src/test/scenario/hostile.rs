@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Guests that try what must not work, take what they can get, or end badly: it is their own affair, and nobody else's.
+//! Guests that try what must not work, take what they can get, or end badly: it is their own
+//! affair, and nobody else's.
 
 use super::{boot_system, undisturbed};
 use crate::live::Live;
@@ -27,7 +28,8 @@ pub fn tries_everything(machine: &Machine, iso: &Path, log: &Path) -> Result<()>
     undisturbed(&mut live, before)
 }
 
-/// A triple fault, a state that no processor takes, a jump to where no memory is, a halt for ever: the VM is over, with the reason.
+/// A triple fault, a state that no processor takes, a jump to where no memory is, a halt for ever:
+/// the VM is over, with the reason.
 pub fn ends_badly(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut live = boot_system("hostile-ends", machine, iso, log)?;
     let before = live.beat_after(0)?;
@@ -47,8 +49,8 @@ pub fn ends_badly(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     undisturbed(&mut live, before)
 }
 
-/// A guest that computes without end on the heartbeat's CPU, and one that floods its console: the heartbeat misses no beat, the log
-/// still has its lines, the operator is served, and can end them.
+/// A guest that computes without end on the heartbeat's CPU, and one that floods its console: the
+/// heartbeat misses no beat, the log still has its lines, the operator is served, and can end them.
 pub fn hogs(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut live = boot_system("hostile-hogs", machine, iso, log)?;
     let mut flood = VmConsole::of("flood");
@@ -56,8 +58,8 @@ pub fn hogs(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut spin = VmConsole::of("spin");
     live.wait_guest(&mut spin, "hostile: spin")?;
     let before = live.beat_after(0)?;
-    // Of all lines that come, the heartbeat's own are some: the log takes turns. (How many of a flood's lines are left out is a matter
-    // of time, and of the console's own tests.)
+    // Of all lines that come, the heartbeat's own are some: the log takes turns. (How many of a
+    // flood's lines are left out is a matter of time, and of the console's own tests.)
     for _ in 0..20 {
         live.wait_line("[flood] | hostile: flood")?;
         live.wait_line("[heartbeat] | beat ")?;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Boot tests with a plan of their own: they boot the default system and talk to it by the operator's line.
+//! Boot tests with a plan of their own: they boot the default system and talk to it by the
+//! operator's line.
 
 mod checkpoints;
 mod early;

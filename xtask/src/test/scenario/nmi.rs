@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Non-maskable interrupts of the machine while a guest runs: neither the core nor the guest minds.
 //!
-//! The emulator's control socket sends them. Machine checks are not here: the emulator does not intercept them
-//! (`docs/caveats.md`).
+//! The emulator's control socket sends them. Machine checks are not here: the emulator does not
+//! intercept them (`docs/caveats.md`).
 
 use super::{boot_system, hostile, undisturbed};
 use crate::operator::VmConsole;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What `cargo xtask release` hands out works: the package installs a tool that runs, the ISO boots.
+//! What `cargo xtask release` hands out works: the package installs a tool that runs, the ISO
+//! boots.
 
 use crate::process;
 use crate::qemu::Machine;

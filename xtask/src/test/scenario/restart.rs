@@ -23,8 +23,9 @@ pub fn console(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     undisturbed(&mut live, before)
 }
 
-/// A console that waits for ever, then one that computes for ever with the highest priority that there is for services: root finds
-/// both, and in the end leaves it down. The heartbeat goes on, and the operator is served in between.
+/// A console that waits for ever, then one that computes for ever with the highest priority that
+/// there is for services: root finds both, and in the end leaves it down. The heartbeat goes on,
+/// and the operator is served in between.
 pub fn hung_console(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut live = super::boot_system("hung-console", machine, iso, log)?;
     let before = live.beat_after(0)?;

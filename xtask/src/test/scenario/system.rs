@@ -18,8 +18,9 @@ pub fn boot_system(name: &'static str, machine: &Machine, iso: &Path, log: &Path
     boot(&Machine { system: System::Named(name), ..machine.clone() }, iso, log)
 }
 
-/// Longest time that the heartbeat may be kept waiting. The guest's own limit is shorter, and held by the demo; but tests run
-/// several machines on one host, which keeps them all waiting now and then.
+/// Longest time that the heartbeat may be kept waiting. The guest's own limit is shorter, and held
+/// by the demo; but tests run several machines on one host, which keeps them all waiting now and
+/// then.
 pub const LONGEST_GAP_US: u64 = 5_000_000;
 
 /// The heartbeat goes on, in the VM that it began in.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What people type: the operator's tool itself, against a system that runs.
 //!
-//! Owns a table of command lines with the exit status and the words that each has to answer with. A new subcommand, and a
-//! mistake that somebody made, gets a row. The layouts are tested in `cli/tests`, against a peer that is no machine.
+//! Owns a table of command lines with the exit status and the words that each has to answer with. A
+//! new subcommand, and a mistake that somebody made, gets a row. The layouts are tested in
+//! `cli/tests`, against a peer that is no machine.
 
 use crate::bare;
 use crate::image::successor::{self, NEXT};
@@ -20,10 +21,12 @@ use std::time::{Duration, Instant};
 const SYSTEM: &str = "succession-checkpoints";
 /// Seconds that one command may take on a busy host.
 const LIMIT_S: &str = "240";
-/// Longest time that a command may take beside watchers, on a busy host. It is far below a watcher's own end.
+/// Longest time that a command may take beside watchers, on a busy host. It is far below a
+/// watcher's own end.
 const BESIDE: Duration = Duration::from_secs(20);
 
-/// A command line (`IMAGE` stands for the successor's image), its exit status, and words of its answer.
+/// A command line (`IMAGE` stands for the successor's image), its exit status, and words of its
+/// answer.
 type Row = (&'static str, i32, &'static [&'static str]);
 
 /// Before a succession.
@@ -150,7 +153,8 @@ impl Tool {
     }
 }
 
-/// Whether a line does not fit a terminal. What is longer than the paths in it is not the tool's fault.
+/// Whether a line does not fit a terminal. What is longer than the paths in it is not the tool's
+/// fault.
 fn wide(line: &str) -> bool {
     line.chars().count() > 80 && !line.contains('/')
 }
@@ -238,7 +242,8 @@ pub fn side_by_side(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
         tool.types(row)?;
         live.watch()?;
     }
-    // Those who watch VM and log go on with the successor; who watched the succession has seen its end.
+    // Those who watch VM and log go on with the successor; who watched the succession has seen its
+    // end.
     watchers.watch_on()?;
     looks_on.0.iter_mut().try_for_each(|child| {
         ensure!(child.wait()?.success(), "`succession status --watch` fails");

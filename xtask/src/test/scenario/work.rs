@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Guests that notice for themselves when something is wrong, and find nothing: a Linux that works on all of its vCPUs, and one that
-//! watches the time.
+//! Guests that notice for themselves when something is wrong, and find nothing: a Linux that works
+//! on all of its vCPUs, and one that watches the time.
 
 use super::checkpoints::{create, restore};
 use super::{boot_system, undisturbed};
@@ -56,7 +56,8 @@ pub fn guests_of_succession(machine: &Machine, iso: &Path, log: &Path) -> Result
     undisturbed(&mut live, before)
 }
 
-/// Waits until a number of rounds have gone well on all CPUs after round `round`; the number of the last one.
+/// Waits until a number of rounds have gone well on all CPUs after round `round`; the number of the
+/// last one.
 fn rounds_after(live: &mut Live, guest: &mut VmConsole, round: u64, cpus: u64) -> Result<u64> {
     loop {
         let next = next_round(live, guest, cpus)?;
@@ -66,8 +67,8 @@ fn rounds_after(live: &mut Live, guest: &mut VmConsole, round: u64, cpus: u64) -
     }
 }
 
-/// Follows the guest's rounds until one comes before the one that it follows: the guest has gone back,
-/// to before `round`.
+/// Follows the guest's rounds until one comes before the one that it follows: the guest has gone
+/// back, to before `round`.
 fn round_before(live: &mut Live, guest: &mut VmConsole, round: u64, cpus: u64) -> Result<u64> {
     let mut last = round;
     loop {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A local APIC.
 //!
-//! Owns what one virtual CPU is still to be interrupted by ([`LocalApic::pending`], [`LocalApic::accept`]), its timer, and
-//! the registers behind both views, memory-mapped xAPIC and the MSRs of x2APIC (`registers`). Version 0x14: six
-//! local vectors, no suppression of EOI broadcasts, no CMCI. Nothing is wired to LINT0, LINT1, thermal and performance entries; they
-//! only remember. Messages to other CPUs and to the I/O APIC go out as
-//! [`Action`]; [`super::board`] carries them.
-//! Follows SDM vol. 3A, 12.
+//! Owns what one virtual CPU is still to be interrupted by ([`LocalApic::pending`],
+//! [`LocalApic::accept`]), its timer, and the registers behind both views, memory-mapped xAPIC and
+//! the MSRs of x2APIC (`registers`). Version 0x14: six local vectors, no suppression of EOI
+//! broadcasts, no CMCI. Nothing is wired to LINT0, LINT1, thermal and performance entries; they
+//! only remember. Messages to other CPUs and to the I/O APIC go out as [`Action`]; [`super::board`]
+//! carries them. Follows SDM vol. 3A, 12.
 
 mod contract;
 mod registers;
@@ -152,8 +152,8 @@ impl LocalApic {
     /// Writes the base MSR.
     ///
     /// # Errors
-    /// [`GeneralProtection`] for reserved bits and for the steps that the manual forbids: out of x2APIC into
-    /// xAPIC, and from disabled straight into x2APIC.
+    /// [`GeneralProtection`] for reserved bits and for the steps that the manual forbids: out of
+    /// x2APIC into xAPIC, and from disabled straight into x2APIC.
     pub fn set_base(&mut self, value: u64) -> Result<(), GeneralProtection> {
         let enabled = value & base::ENABLED != 0;
         let x2apic = value & base::X2APIC != 0;

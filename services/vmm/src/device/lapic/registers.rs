@@ -115,7 +115,8 @@ impl LocalApic {
     /// Writes an MSR of x2APIC.
     ///
     /// # Errors
-    /// [`GeneralProtection`] outside x2APIC mode, for a register that cannot be written, and for reserved bits.
+    /// [`GeneralProtection`] outside x2APIC mode, for a register that cannot be written, and for
+    /// reserved bits.
     pub fn write_msr(&mut self, msr: u32, value: u64, now: u64) -> Result<Option<Action>, GeneralProtection> {
         if self.mode() != Mode::X2Apic {
             return Err(GeneralProtection);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The paravirtual clock of KVM.
 //!
-//! Owns where each vCPU wants its clock page, and the form in which the page tells the machine's [`Clock`]: system time
-//! in nanoseconds as a linear function of TSC ticks. One function serves all vCPUs, so the clock is stable. The device is
-//! reached by MSRs ([`crate::platform::msr`]). Guest memory is not touched here: what is to be written comes out as
-//! [`Write`]. Follows Linux, Documentation/virt/kvm/x86/{msr,cpuid}.rst.
+//! Owns where each vCPU wants its clock page, and the form in which the page tells the machine's
+//! [`Clock`]: system time in nanoseconds as a linear function of TSC ticks. One function serves all
+//! vCPUs, so the clock is stable. The device is reached by MSRs ([`crate::platform::msr`]). Guest
+//! memory is not touched here: what is to be written comes out as [`Write`]. Follows Linux,
+//! Documentation/virt/kvm/x86/{msr,cpuid}.rst.
 
 use crate::device::contract::{Device, Settings, Write};
 use crate::device::time::{Clock, Rate, SECOND as NANOSECONDS};

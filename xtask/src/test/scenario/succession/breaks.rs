@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The core of one hypervisor breaks in the middle of a succession: it finds itself executing what it never should.
+//! The core of one hypervisor breaks in the middle of a succession: it finds itself executing what
+//! it never should.
 //!
-//! Nothing in the hypervisor can be told to break its core, so it is done from outside: the entries of its interrupts become undefined
-//! instructions. Its CPUs end at the next interrupt, each with the core's last words.
+//! Nothing in the hypervisor can be told to break its core, so it is done from outside: the entries
+//! of its interrupts become undefined instructions. Its CPUs end at the next interrupt, each with
+//! the core's last words.
 
 use super::{Images, other, same_machine, small_on, start_anew, undisturbed};
 use crate::gdb::{self, Debugger};
@@ -22,8 +24,9 @@ const UNDEFINED: [u8; 2] = [0x0f, 0x0b];
 /// First vector of an interrupt.
 const INTERRUPTS: u64 = 32;
 const VECTORS: u64 = 256;
-/// What a core says that has found itself at fault: an undefined instruction where the interrupt came in the core, a double fault where it
-/// came in a program or guest, whose GS base the entry did not get to exchange.
+/// What a core says that has found itself at fault: an undefined instruction where the interrupt
+/// came in the core, a double fault where it came in a program or guest, whose GS base the entry
+/// did not get to exchange.
 const LAST_WORDS: [&str; 2] = ["core: exception 6 on CPU", "core: exception 8 on CPU"];
 /// Where the console of a successor's core ends, in the folder of the run.
 const SPARE_CONSOLE: &str = "operator.spare.log";
@@ -31,7 +34,8 @@ const GATE_BYTES: u64 = 16;
 /// Time limit.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// The successor stands by with the VM: the incumbent's core breaks, the VM runs on, and the successor owns the machine.
+/// The successor stands by with the VM: the incumbent's core breaks, the VM runs on, and the
+/// successor owns the machine.
 pub fn of_the_incumbent(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let (images, mut live, sockets) = standing_by(machine, iso, log)?;
     let before = live.beat_after(0)?;
@@ -41,12 +45,14 @@ pub fn of_the_incumbent(machine: &Machine, iso: &Path, log: &Path) -> Result<()>
     ensure!(are_last_words(&line), "{line}");
     live.beat_after(before.beat + 3).context("beside a hypervisor that is broken")?;
     ends_at(&mut live, NEXT)?;
-    // It would have stood still until that was noticed, for longer than other machines on the host can keep it waiting.
+    // It would have stood still until that was noticed, for longer than other machines on the host
+    // can keep it waiting.
     undisturbed(&mut live, before)?;
     goes_on(&mut live, &images, NEXT)
 }
 
-/// The same with the successor's: the incumbent, which is ready to leave, owns the machine again. The VM is lost, and starts anew.
+/// The same with the successor's: the incumbent, which is ready to leave, owns the machine again.
+/// The VM is lost, and starts anew.
 pub fn of_the_successor(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let (images, mut live, sockets) = standing_by(machine, iso, log)?;
     break_core(&sockets, 1)?;

@@ -25,8 +25,8 @@ const LATER: u64 = 10;
 /// Time limit of many successions.
 const CAMPAIGN: Duration = Duration::from_secs(2400);
 
-/// The same checkpoints are there after a succession up, after one down and after one that was given up, and each time they are restored; new ones are made
-/// wherever the VM is.
+/// The same checkpoints are there after a succession up, after one down and after one that was
+/// given up, and each time they are restored; new ones are made wherever the VM is.
 pub fn move_with_the_store(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let (images, mut live) = small_of(SYSTEM, 3, machine, iso, log)?;
     let before = succession::inventory(&mut live)?;
@@ -53,7 +53,8 @@ pub fn move_with_the_store(machine: &Machine, iso: &Path, log: &Path) -> Result<
     goes_back(&mut live, first, beat)
 }
 
-/// An image that has no place for checkpoints is refused as long as there are any. Then it takes the memory of the store as any other.
+/// An image that has no place for checkpoints is refused as long as there are any. Then it takes
+/// the memory of the store as any other.
 pub fn without_a_place(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     const OBSTACLE: &str = "no place for checkpoints";
     let (_, mut live) = small_of(SYSTEM, 3, machine, iso, log)?;
@@ -76,11 +77,12 @@ pub fn without_a_place(machine: &Machine, iso: &Path, log: &Path) -> Result<()> 
     beats(&mut live)
 }
 
-/// A service, or a whole hypervisor, stops around the moments at which the store changes owner: no checkpoint is lost, and a VM that is can be
-/// restored.
+/// A service, or a whole hypervisor, stops around the moments at which the store changes owner: no
+/// checkpoint is lost, and a VM that is can be restored.
 pub fn outlive_stops(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut campaign = Campaign::begin(machine, iso, log)?;
-    // The incumbent releases the store with action 9 and offers it with the next; the successor takes it with 5 and uses it from 6 on.
+    // The incumbent releases the store with action 9 and offers it with the next; the successor
+    // takes it with 5 and uses it from 6 on.
     let incumbent = (9..=12).map(|action| (false, action, false));
     let successor = (5..=8).map(|action| (true, action, false));
     let all = [(false, 10, true), (false, 29, true), (true, 6, true), (true, 27, true)];
@@ -91,8 +93,9 @@ pub fn outlive_stops(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The same at every step of both services, and at every third at which there are two of both hypervisors: of the incumbent's from the greeting
-/// on, of the successor's until the incumbent could leave.
+/// The same at every step of both services, and at every third at which there are two of both
+/// hypervisors: of the incumbent's from the greeting on, of the successor's until the incumbent
+/// could leave.
 pub fn outlive_many_stops(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut campaign = Campaign::begin(machine, iso, log)?;
     for successor in [false, true] {
@@ -129,7 +132,8 @@ impl Campaign {
         Ok(Campaign { live, images, here: FIRST.to_owned(), there, beat, id })
     }
 
-    /// The checkpoint is there after this, and serves. False where all of a hypervisor was to stop, and it was over before that.
+    /// The checkpoint is there after this, and serves. False where all of a hypervisor was to stop,
+    /// and it was over before that.
     fn stop(&mut self, fault: Fault) -> Result<bool> {
         let what = format!("{fault:?}, from {}", self.here);
         self.one(fault).context(what)
@@ -180,7 +184,8 @@ fn goes_back(live: &mut Live, id: u64, beat: u64) -> Result<()> {
     live.pass_over_guest(&mut console, "")?;
     let mut last = next_beat(live, &mut console)?;
     restore(live, HEARTBEAT, id)?;
-    // Beats go up until the restore. The first that does not is where it has led, however late it is read.
+    // Beats go up until the restore. The first that does not is where it has led, however late it
+    // is read.
     loop {
         let next = next_beat(live, &mut console)?;
         console.is_whole()?;

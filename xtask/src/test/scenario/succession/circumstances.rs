@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Successions on other machines, with VMs that do not run, without an operator, with images that are none, and given up.
+//! Successions on other machines, with VMs that do not run, without an operator, with images that
+//! are none, and given up.
 
 use super::{Images, abort, give_up, other, same_machine, small_on, start_anew, there_and_back};
 use crate::image::successor::{FIRST, NEXT};
@@ -67,7 +68,8 @@ pub fn with_vms_that_do_not_run(machine: &Machine, iso: &Path, log: &Path) -> Re
     Ok(())
 }
 
-/// Nobody is at the operator's line while everything moves; whoever comes later finds the incumbent ready to leave.
+/// Nobody is at the operator's line while everything moves; whoever comes later finds the incumbent
+/// ready to leave.
 pub fn without_an_operator(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let (images, mut live) = small_on(3, machine, iso, log)?;
     let from = succession::begin(&mut live, &images.next, NEXT, &|_| {})?;
@@ -84,7 +86,8 @@ pub fn without_an_operator(machine: &Machine, iso: &Path, log: &Path) -> Result<
     beats(&mut live)
 }
 
-/// Given up when everything but the incumbent's home has moved: all of it comes back, and a new succession succeeds.
+/// Given up when everything but the incumbent's home has moved: all of it comes back, and a new
+/// succession succeeds.
 pub fn given_up(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let (images, mut live) = small_on(3, machine, iso, log)?;
     let before = succession::inventory(&mut live)?;
@@ -97,7 +100,8 @@ pub fn given_up(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     beats(&mut live)
 }
 
-/// The VMM of a VM that has come is started anew before it is over: its guest starts anew as well, and everything goes on, or back.
+/// The VMM of a VM that has come is started anew before it is over: its guest starts anew as well,
+/// and everything goes on, or back.
 pub fn a_vmm_starts_anew(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let (images, mut live) = small_on(2, machine, iso, log)?;
     let before = succession::inventory(&mut live)?;
@@ -119,7 +123,8 @@ pub fn a_vmm_starts_anew(machine: &Machine, iso: &Path, log: &Path) -> Result<()
     beats(&mut live)
 }
 
-/// The VMM of a VM is ended just before the VM is to move: the VM is lost with it, and nothing else is.
+/// The VMM of a VM is ended just before the VM is to move: the VM is lost with it, and nothing else
+/// is.
 pub fn a_vmm_is_ended(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let (images, mut live) = small_on(2, machine, iso, log)?;
     let before = succession::inventory(&mut live)?;

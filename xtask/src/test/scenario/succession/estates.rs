@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The page tables of both cores, walked from outside while both run: each maps its own memory and nothing else (I6).
+//! The page tables of both cores, walked from outside while both run: each maps its own memory and
+//! nothing else (I6).
 //!
-//! The machine stands still meanwhile. Its memory is read through the emulator, the roots out of the CPUs' CR3, and whose a page is out of the
-//! inventory and the ledger in the bridge. CPUs belong to one core if the upper halves of their tables are the same. Walked are the
-//! core's half and the space of whatever service a CPU is in; nested tables are not.
+//! The machine stands still meanwhile. Its memory is read through the emulator, the roots out of
+//! the CPUs' CR3, and whose a page is out of the inventory and the ledger in the bridge. CPUs
+//! belong to one core if the upper halves of their tables are the same. Walked are the core's half
+//! and the space of whatever service a CPU is in; nested tables are not.
 
 use super::circumstances::beats;
 use super::{MEMORY_MIB, small_on};
@@ -32,7 +34,8 @@ const CR4_LA57: u64 = 1 << 12;
 /// The page in which CPUs begin lies below, and is of whoever starts one.
 const LOW_MEMORY: u64 = 1 << 20;
 
-/// All is with the successor but the incumbent's home: no page of the one is mapped by the other, but for the bridge and the page where CPUs begin.
+/// All is with the successor but the incumbent's home: no page of the one is mapped by the other,
+/// but for the bridge and the page where CPUs begin.
 pub fn do_not_overlap(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut machine = machine.clone();
     let socket = qmp::socket_for(&mut machine, log);
@@ -211,7 +214,8 @@ mod tests {
     fn a_walk_finds_small_and_large_pages_and_the_tables_themselves() {
         let mut bytes = vec![0; 16 << 20];
         let mut put = |at: usize, value: u64| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
-        // Root at page 1, then tables at pages 2, 3 and 4; a page of 2 MiB at 4 MiB, a small one at page 9.
+        // Root at page 1, then tables at pages 2, 3 and 4; a page of 2 MiB at 4 MiB, a small one at
+        // page 9.
         put(PAGE, 0x2000 | 3);
         put(2 * PAGE + 8, 0x3000 | 3);
         put(3 * PAGE, (4 << 20) | 0x83);

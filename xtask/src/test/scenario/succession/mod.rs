@@ -23,8 +23,8 @@ use std::time::Duration;
 const SMALL: &str = "succession-small";
 /// Memory of the machine that it runs on.
 const MEMORY_MIB: u32 = 512;
-/// Actions of an incumbent that has decided to leave, and one more: no crash among them brings it back, and nobody is left to ask whether
-/// there was one.
+/// Actions of an incumbent that has decided to leave, and one more: no crash among them brings it
+/// back, and nobody is left to ask whether there was one.
 const TAIL: u32 = 6;
 /// Time limit of one of the two.
 const CAMPAIGN: Duration = Duration::from_secs(2400);
@@ -66,7 +66,8 @@ pub fn without_vms(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     there_and_back(&mut live, &images)
 }
 
-/// Successions on one boot, one after the other, under a VM that counts its beats: nothing is lost from one to the next.
+/// Successions on one boot, one after the other, under a VM that counts its beats: nothing is lost
+/// from one to the next.
 pub fn ten_in_a_row(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     in_a_row(10, machine, iso, log)
 }
@@ -84,7 +85,8 @@ fn in_a_row(successions: u32, machine: &Machine, iso: &Path, log: &Path) -> Resu
     for round in 0..successions / 2 {
         there_and_back(&mut live, &images).with_context(|| format!("round {round}"))?;
         let now = succession::inventory(&mut live)?.free_bytes;
-        // The first round changes what lies where; from then on every round leaves as much as the one before.
+        // The first round changes what lies where; from then on every round leaves as much as the
+        // one before.
         if round > 1 && now != free[1] {
             bail!("free memory: {free:?}, then {now}");
         }
@@ -113,14 +115,16 @@ fn small_of(
     Ok((images, live))
 }
 
-/// A succession that is given up when the incumbent could leave; the version that has everything again.
+/// A succession that is given up when the incumbent could leave; the version that has everything
+/// again.
 fn give_up(live: &mut Live, images: &Images) -> Result<String> {
     let from = succession::stand_by(live, &images.next, NEXT, &|_| {})?;
     abort(live, &from)?;
     Ok(from)
 }
 
-/// Gives the succession up that goes on; waits until the version `from`, which began it, has everything again.
+/// Gives the succession up that goes on; waits until the version `from`, which began it, has
+/// everything again.
 fn abort(live: &mut Live, from: &str) -> Result<()> {
     let reply = succession::ask_patiently(live, &Request::Abort)?;
     ensure!(reply == Reply::Done, "abort: {reply:?}");
@@ -137,7 +141,8 @@ fn start_anew(live: &mut Live) -> Result<()> {
     Ok(())
 }
 
-/// The incumbent's service stops as by a bug before each of its actions, one succession after the other.
+/// The incumbent's service stops as by a bug before each of its actions, one succession after the
+/// other.
 pub fn incumbent_crashes(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     crashes(machine, iso, log, false)
 }
@@ -152,8 +157,8 @@ fn other<'a>(images: &'a Images, here: &str) -> (&'a [u8], &'static str) {
     if here == FIRST { (&images.next, NEXT) } else { (&images.first, FIRST) }
 }
 
-/// After each crash one of the two has everything, the VM beats on, and a new succession succeeds. Ends when a succession has fewer actions
-/// than the number of the one to stop before.
+/// After each crash one of the two has everything, the VM beats on, and a new succession succeeds.
+/// Ends when a succession has fewer actions than the number of the one to stop before.
 fn crashes(machine: &Machine, iso: &Path, log: &Path, successor: bool) -> Result<()> {
     let (images, mut live) = small_on(2, machine, iso, log)?;
     live.allow(CAMPAIGN);

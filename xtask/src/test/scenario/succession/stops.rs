@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! All of one hypervisor stops in the middle of a succession: the other one finds out, and takes what there is.
+//! All of one hypervisor stops in the middle of a succession: the other one finds out, and takes
+//! what there is.
 //!
-//! What ran on the CPUs that stopped is lost with them; a VM that was elsewhere, or on its way with its state in the bridge, runs on. How often
-//! that is so is written beside the log.
+//! What ran on the CPUs that stopped is lost with them; a VM that was elsewhere, or on its way with
+//! its state in the bridge, runs on. How often that is so is written beside the log.
 
 use super::{Images, abort, other, same_machine, small_on, start_anew};
 use crate::image::successor::FIRST;
@@ -36,7 +37,8 @@ pub fn at_some_steps(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     campaign.end(log)
 }
 
-/// Every third at which there are two: of the incumbent's from the greeting on, of the successor's until the incumbent could leave.
+/// Every third at which there are two: of the incumbent's from the greeting on, of the successor's
+/// until the incumbent could leave.
 pub fn at_many_steps(machine: &Machine, iso: &Path, log: &Path) -> Result<()> {
     let mut campaign = Campaign::begin(machine, iso, log)?;
     for (successor, first) in [(false, 10), (true, 7)] {
@@ -115,8 +117,9 @@ impl Campaign {
     }
 }
 
-/// A succession in which all of one hypervisor stops; the version that has everything after that, which is the other one. `None` where it was over
-/// before that action; a successor's stop that has not come when the incumbent could leave is not waited for, since nobody would be left.
+/// A succession in which all of one hypervisor stops; the version that has everything after that,
+/// which is the other one. `None` where it was over before that action; a successor's stop that has
+/// not come when the incumbent could leave is not waited for, since nobody would be left.
 pub(super) fn all_stop(live: &mut Live, images: &Images, here: &str, fault: Fault) -> Result<Option<String>> {
     let (image, version) = other(images, here);
     succession::expect(live, Request::Fault(fault))?;
@@ -133,7 +136,8 @@ pub(super) fn all_stop(live: &mut Live, images: &Images, here: &str, fault: Faul
     Ok(Some(end))
 }
 
-/// Whether the succession ends by itself; if not, the incumbent is ready to leave, and nobody has stopped.
+/// Whether the succession ends by itself; if not, the incumbent is ready to leave, and nobody has
+/// stopped.
 fn ends_before_it_is_ready(live: &mut Live) -> Result<bool> {
     let mut ready_since = None;
     loop {
